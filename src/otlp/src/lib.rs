@@ -1,1 +1,41 @@
-//! Stub.
+//! Events and metrics to OTLP bytes and back: one codec for the agent, the preview and the
+//! collector.
+//!
+//! ```text
+//! agent:      Record --encode--> body --seal(seq)--> frame --(spool)--> rows --request_body--> POST
+//! receiver:   POST --decode_request--> DecodedRecord --json::object--> one line of NDJSON
+//! ```
+//!
+//! A *body* is one `LogRecord`, `Metric` or `Span` message without its sequence number. A *frame*
+//! is that message with its number, as it stands inside `ScopeLogs.log_records`,
+//! `ScopeMetrics.metrics` or `ScopeSpans.spans` (field 2 in all three). Protobuf's repeated fields
+//! concatenate, so frames are kept as they are and a request is a header and a run of frames:
+//! nothing is decoded on the way out.
+//!
+//! # Invariants
+//! - A record is encoded once; what is previewed, kept and sent are the same bytes.
+//! - No function here panics or recurses without bound, whatever bytes it is given.
+//! - What the reader cannot understand is an error that names the part, never a guess.
+
+mod decode;
+mod decoded;
+mod encode;
+mod frame;
+pub mod json;
+pub mod keys;
+mod request;
+mod resource;
+mod response;
+
+pub use decode::{
+    DecodeError, MAX_RECORD_BYTES, MAX_RECORDS, decode_body, decode_frame, decode_request,
+};
+pub use decoded::{
+    Buckets, DecodedPoint, DecodedRecord, LogFacts, PointValue, ResourceAttributes, SpanEvent,
+    SpanFacts,
+};
+pub use encode::{Stamp, encode};
+pub use frame::{frame_len, seal};
+pub use request::{Part, request_body};
+pub use resource::{Resource, arch, os_type};
+pub use response::{PartialSuccess, ResponseError, decode_response, encode_response};

@@ -1,0 +1,175 @@
+//! One event or metric as the bytes of its OTLP message, without a sequence number.
+//!
+//! Called by the pipeline once for each record that the privacy door admitted; the result is what
+//! the spool seals and keeps.
+//!
+//! # Invariants
+//! - Counters travel as delta monotonic sums, up-down counters as cumulative non-monotonic sums,
+//!   gauges as last values, distributions as delta exponential histograms.
+//! - A point whose value does not fit its metric's instrument is not sent: it cannot be said.
+//! - Encoding cannot fail: everything that a [`Record`] can hold has a place in OTLP.
+
+use candor_model::{
+    Event, ExponentialHistogram, FieldEntry, Instrument, Level, Metric, Number, Point, Record,
+    UnixNanos, Value,
+};
+use opentelemetry_proto::tonic::common::v1::{
+    AnyValue, ArrayValue, KeyValue, KeyValueList, any_value,
+};
+use opentelemetry_proto::tonic::logs::v1::{LogRecord, SeverityNumber};
+use opentelemetry_proto::tonic::metrics::v1::{
+    self as wire, AggregationTemporality, ExponentialHistogramDataPoint, NumberDataPoint,
+    exponential_histogram_data_point::Buckets, metric::Data, number_data_point,
+};
+use prost::Message;
+
+use crate::keys;
+
+/// What is said of a record beside its own content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp<'a> {
+    /// The record's stable id, a UUID v7 as text.
+    pub uid: &'a str,
+    /// When it was observed, by the wall clock.
+    pub observed: UnixNanos,
+    /// The highest level of anything that it holds, its own included.
+    pub level: Level,
+}
+
+/// The bytes of the `LogRecord` or `Metric` message: all but `candor.seq`.
+#[must_use]
+pub fn encode(record: &Record, stamp: &Stamp<'_>) -> Vec<u8> {
+    match record {
+        Record::Event(event) => log_record(event, stamp).encode_to_vec(),
+        Record::Metric(metric) => metric_message(metric, stamp).encode_to_vec(),
+    }
+}
+
+fn log_record(event: &Event, stamp: &Stamp<'_>) -> LogRecord {
+    let mut attributes: Vec<_> =
+        event.fields().map(|(entry, value)| key_value(entry.name, value)).collect();
+    attributes.extend(stamp_attributes(stamp));
+    LogRecord {
+        time_unix_nano: event.time().map_or(0, |time| time.0),
+        observed_time_unix_nano: stamp.observed.0,
+        severity_number: SeverityNumber::Info.into(),
+        attributes,
+        event_name: event.entry().name.to_owned(),
+        ..LogRecord::default()
+    }
+}
+
+fn metric_message(metric: &Metric, stamp: &Stamp<'_>) -> wire::Metric {
+    let entry = metric.entry();
+    wire::Metric {
+        name: entry.name.to_owned(),
+        description: String::new(),
+        unit: entry.unit.to_owned(),
+        metadata: stamp_attributes(stamp).into(),
+        data: Some(data(entry.instrument, entry.attributes, metric.points())),
+    }
+}
+
+fn data(instrument: Instrument, entries: &[FieldEntry], points: &[Point]) -> Data {
+    let numbers = || points.iter().filter_map(|point| number_point(entries, point)).collect();
+    match instrument {
+        Instrument::Counter => Data::Sum(wire::Sum {
+            data_points: numbers(),
+            aggregation_temporality: AggregationTemporality::Delta.into(),
+            is_monotonic: true,
+        }),
+        Instrument::UpDownCounter => Data::Sum(wire::Sum {
+            data_points: numbers(),
+            aggregation_temporality: AggregationTemporality::Cumulative.into(),
+            is_monotonic: false,
+        }),
+        Instrument::Gauge => Data::Gauge(wire::Gauge { data_points: numbers() }),
+        Instrument::Histogram => Data::ExponentialHistogram(wire::ExponentialHistogram {
+            data_points: points
+                .iter()
+                .filter_map(|point| histogram_point(entries, point))
+                .collect(),
+            aggregation_temporality: AggregationTemporality::Delta.into(),
+        }),
+    }
+}
+
+fn number_point(entries: &[FieldEntry], point: &Point) -> Option<NumberDataPoint> {
+    let value = match point.value {
+        Number::Int(number) => number_data_point::Value::AsInt(number),
+        Number::Double(number) => number_data_point::Value::AsDouble(number),
+        Number::Histogram(_) => return None,
+    };
+    Some(NumberDataPoint {
+        attributes: point_attributes(entries, point),
+        start_time_unix_nano: point.start.map_or(0, |start| start.0),
+        time_unix_nano: point.time.0,
+        value: Some(value),
+        ..NumberDataPoint::default()
+    })
+}
+
+fn histogram_point(entries: &[FieldEntry], point: &Point) -> Option<ExponentialHistogramDataPoint> {
+    let Number::Histogram(histogram) = &point.value else { return None };
+    let ExponentialHistogram { count, sum, scale, zero_count, offset, buckets } = &**histogram;
+    Some(ExponentialHistogramDataPoint {
+        attributes: point_attributes(entries, point),
+        start_time_unix_nano: point.start.map_or(0, |start| start.0),
+        time_unix_nano: point.time.0,
+        count: *count,
+        sum: Some(*sum),
+        scale: *scale,
+        zero_count: *zero_count,
+        positive: Some(Buckets { offset: *offset, bucket_counts: buckets.clone() }),
+        ..ExponentialHistogramDataPoint::default()
+    })
+}
+
+fn point_attributes(entries: &[FieldEntry], point: &Point) -> Vec<KeyValue> {
+    entries
+        .iter()
+        .zip(&point.attributes)
+        .filter_map(|(entry, slot)| Some(key_value(entry.name, slot.as_ref()?)))
+        .collect()
+}
+
+fn stamp_attributes(stamp: &Stamp<'_>) -> [KeyValue; 2] {
+    [text(keys::UID, stamp.uid), int(keys::LEVEL, i64::from(stamp.level.number()))]
+}
+
+/// A text attribute.
+pub(crate) fn text(key: &str, text: &str) -> KeyValue {
+    attribute(key, any_value::Value::StringValue(text.to_owned()))
+}
+
+/// A whole number as an attribute.
+pub(crate) fn int(key: &str, number: i64) -> KeyValue {
+    attribute(key, any_value::Value::IntValue(number))
+}
+
+fn key_value(key: &str, value: &Value) -> KeyValue {
+    attribute(key, any(value))
+}
+
+fn attribute(key: &str, value: any_value::Value) -> KeyValue {
+    KeyValue {
+        key: key.to_owned(),
+        value: Some(AnyValue { value: Some(value) }),
+        ..KeyValue::default()
+    }
+}
+
+fn any(value: &Value) -> any_value::Value {
+    match value {
+        Value::Bool(truth) => any_value::Value::BoolValue(*truth),
+        Value::Int(number) => any_value::Value::IntValue(*number),
+        Value::Double(number) => any_value::Value::DoubleValue(*number),
+        Value::Text(text) => any_value::Value::StringValue(text.clone().into_owned()),
+        Value::List(items) => any_value::Value::ArrayValue(ArrayValue {
+            values: items.iter().map(|item| AnyValue { value: Some(any(item)) }).collect(),
+        }),
+        Value::Map(pairs) => any_value::Value::KvlistValue(KeyValueList {
+            values: pairs.iter().map(|(key, value)| key_value(key, value)).collect(),
+        }),
+    }
+}

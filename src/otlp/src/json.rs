@@ -1,0 +1,163 @@
+//! A decoded record as JSON: the one form in which `agentctl preview`, `agentctl events` and
+//! `candor-collector query` print records, one object a line.
+//!
+//! ```text
+//! every record   name, level, kind, time (RFC 3339), attributes
+//! a metric       unit, points: [{attributes, start, time, value}]
+//! where known    trace_id, span_id; body, severity (plain logs); parent_span_id, end, … (spans)
+//! ```
+//!
+//! # Invariants
+//! - `level` and `time` are null when the sender did not say them; other unknown keys are absent.
+//! - Numbers that JSON does not have (NaN, infinities) become the words that protobuf's JSON uses.
+
+use candor_model::{Kind, UnixNanos, Value};
+use jiff::Timestamp;
+use serde_json::{Map, Value as Json, json};
+
+use crate::{Buckets, DecodedPoint, DecodedRecord, PointValue};
+
+/// The record's object. The caller may add what it knows beside it.
+#[must_use]
+pub fn to_json(record: &DecodedRecord) -> Map<String, Json> {
+    let mut object = Map::new();
+    let mut put = |key: &str, value: Json| object.insert(key.to_owned(), value);
+    put("name", record.name.as_str().into());
+    put("level", record.level.map_or(Json::Null, |level| level.number().into()));
+    put("kind", record.kind.name().into());
+    put("time", time(record.time));
+    put("attributes", attributes(&record.attributes));
+    if record.kind == Kind::Metric {
+        put("unit", record.unit.as_deref().into());
+        put("points", record.points.iter().map(point).collect());
+    }
+    for (key, id) in [("trace_id", &record.trace_id), ("span_id", &record.span_id)] {
+        if let Some(id) = id {
+            put(key, id.as_str().into());
+        }
+    }
+    log_facts(record, &mut object);
+    span_facts(record, &mut object);
+    object
+}
+
+/// Attributes as an object; of two with one key the later counts.
+#[must_use]
+pub fn attributes(pairs: &[(String, Value)]) -> Json {
+    pairs.iter().map(|(key, value)| (key.clone(), self::value(value))).collect()
+}
+
+/// A value as JSON.
+#[must_use]
+pub fn value(value: &Value) -> Json {
+    match value {
+        Value::Bool(truth) => (*truth).into(),
+        Value::Int(number) => (*number).into(),
+        Value::Double(number) => double(*number),
+        Value::Text(text) => text.as_ref().into(),
+        Value::List(items) => items.iter().map(self::value).collect(),
+        Value::Map(pairs) => pairs
+            .iter()
+            .map(|(key, value)| (key.clone().into_owned(), self::value(value)))
+            .collect(),
+    }
+}
+
+/// A time as RFC 3339 in UTC; null when it is zero, OTLP's word for unknown.
+#[must_use]
+pub fn time(nanos: UnixNanos) -> Json {
+    match Timestamp::from_nanosecond(i128::from(nanos.0)) {
+        Ok(time) if nanos.0 != 0 => time.to_string().into(),
+        _ => Json::Null,
+    }
+}
+
+fn point(point: &DecodedPoint) -> Json {
+    let mut object = Map::new();
+    object.insert("attributes".to_owned(), attributes(&point.attributes));
+    if let Some(start) = point.start {
+        object.insert("start".to_owned(), time(start));
+    }
+    object.insert("time".to_owned(), time(point.time));
+    object.insert("value".to_owned(), point.value.as_ref().map_or(Json::Null, point_value));
+    object.into()
+}
+
+fn point_value(value: &PointValue) -> Json {
+    match value {
+        PointValue::Int(number) => (*number).into(),
+        PointValue::Double(number) => double(*number),
+        PointValue::Exponential(histogram, negative) => {
+            let mut object = json!({
+                "count": histogram.count,
+                "sum": double(histogram.sum),
+                "scale": histogram.scale,
+                "zero_count": histogram.zero_count,
+                "offset": histogram.offset,
+                "buckets": histogram.buckets,
+            });
+            if let Some(Buckets { offset, counts }) = negative {
+                object["negative"] = json!({ "offset": offset, "buckets": counts });
+            }
+            object
+        }
+        PointValue::Explicit { count, sum, bounds, counts } => json!({
+            "count": count,
+            "sum": sum.map(double),
+            "bounds": bounds.iter().copied().map(double).collect::<Json>(),
+            "buckets": counts,
+        }),
+        PointValue::Summary { count, sum, quantiles } => json!({
+            "count": count,
+            "sum": double(*sum),
+            "quantiles": quantiles
+                .iter()
+                .map(|(quantile, value)| json!([double(*quantile), double(*value)]))
+                .collect::<Json>(),
+        }),
+    }
+}
+
+fn log_facts(record: &DecodedRecord, object: &mut Map<String, Json>) {
+    let Some(log) = &record.log else { return };
+    if let Some(body) = &log.body {
+        object.insert("body".to_owned(), value(body));
+        object.insert("severity".to_owned(), log.severity.into());
+    }
+    if let Some(text) = &log.severity_text {
+        object.insert("severity_text".to_owned(), text.as_str().into());
+    }
+}
+
+fn span_facts(record: &DecodedRecord, object: &mut Map<String, Json>) {
+    let Some(span) = &record.span else { return };
+    if let Some(parent) = &span.parent_span_id {
+        object.insert("parent_span_id".to_owned(), parent.as_str().into());
+    }
+    object.insert("end".to_owned(), time(span.end));
+    object.insert("span_kind".to_owned(), span.span_kind.into());
+    object.insert("status".to_owned(), span.status.into());
+    if let Some(message) = &span.status_message {
+        object.insert("status_message".to_owned(), message.as_str().into());
+    }
+    if !span.events.is_empty() {
+        let events = span.events.iter().map(|event| {
+            json!({
+                "name": event.name,
+                "time": time(event.time),
+                "attributes": attributes(&event.attributes),
+            })
+        });
+        object.insert("events".to_owned(), events.collect());
+    }
+}
+
+fn double(number: f64) -> Json {
+    if number.is_nan() {
+        "NaN".into()
+    } else if number.is_infinite() {
+        if number > 0.0 { "Infinity".into() } else { "-Infinity".into() }
+    } else {
+        number.into()
+    }
+}
