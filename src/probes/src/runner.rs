@@ -1,0 +1,258 @@
+//! Runs the probes that are due, on a thread of its own that can be left behind. The service asks
+//! for a [`Runner::round`] whenever [`Runner::next_due`] says so and hands the records on.
+//!
+//! ```text
+//! round -> jobs -> worker thread: sample, report -> outcomes -> records
+//!                  overstays? a new worker takes over the other jobs
+//! ```
+//!
+//! The thread is not one of the async runtime's: a runtime waits for its threads when it stops, and
+//! a thread that hangs in the kernel must not keep the agent from stopping.
+//!
+//! # Invariants
+//! - A probe that hangs, panics or fails makes no other probe lose a round. The others wait for a
+//!   hanging one at most until its deadline.
+//! - What a probe brings back too late is thrown away, since the level may have changed meanwhile.
+//! - An inventory record that is equal to the last one goes on once a day only.
+//! - All probes of a round share one wake-up of the worker and one of the caller.
+//!
+//! Every lost round is counted and shown in [`ProbeStatus`]; nothing here fails as a whole.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use candor_model::{Level, Record};
+
+use crate::schedule::{DAY, Work};
+use crate::{Host, Intervals, Moment, Probe, ProbeStatus, Rhythm, Schedule};
+
+mod cpu_clock;
+mod worker;
+
+use worker::{Bench, Job, Loss};
+
+/// All probes, their timetable and their worker.
+#[derive(Debug)]
+pub struct Runner {
+    host: Arc<Host>,
+    schedule: Schedule,
+    slots: Vec<Slot>,
+    bench: Arc<Bench>,
+    level: Option<Level>,
+    round: u64,
+}
+
+/// A probe's place; `probe` is empty while the worker has it.
+struct Slot {
+    probe: Option<Box<dyn Probe>>,
+    rhythm: Rhythm,
+    deadline: Duration,
+    sent: Option<Sent>,
+    status: ProbeStatus,
+}
+
+/// The inventory that went on last, and when by the boot clock.
+struct Sent {
+    records: Vec<Record>,
+    at: Duration,
+}
+
+impl Runner {
+    /// A runner over `probes`; its thread starts with the first round and ends with the runner.
+    #[must_use]
+    pub fn new(host: Host, probes: Vec<Box<dyn Probe>>, intervals: Intervals) -> Self {
+        let schedule = Schedule::new(&probes, intervals);
+        let slots = probes.into_iter().map(Slot::new).collect();
+        let (host, bench) = (Arc::new(host), Arc::new(Bench::default()));
+        Self { host, schedule, slots, bench, level: None, round: 0 }
+    }
+
+    /// Takes over changed intervals.
+    pub fn set_intervals(&mut self, intervals: Intervals, now: Moment) {
+        self.schedule.set_intervals(intervals, now.boot);
+    }
+
+    /// When [`Runner::round`] is wanted next, by the boot clock; an instant in the past means at
+    /// once, `None` that the level allows nothing.
+    #[must_use]
+    pub fn next_due(&self, level: Level) -> Option<Duration> {
+        self.schedule.next_due(level)
+    }
+
+    /// Runs what is due at `now` and gives back its records.
+    ///
+    /// A level other than the last round's takes effect first: what is above it is forgotten, and
+    /// after a raise inventory goes on anew, since it may say more now. A dropped future loses the
+    /// round's records and nothing else.
+    pub async fn round(&mut self, now: Moment, level: Level) -> Vec<Record> {
+        self.change_level(level);
+        let due = self.schedule.due(now.boot, level);
+        self.run(now, due).await
+    }
+
+    /// Samples with every probe that samples and is allowed, due or not.
+    pub async fn sample_now(&mut self, now: Moment, level: Level) {
+        self.change_level(level);
+        let sampling = self.allowed(level).filter(|(_, slot)| slot.rhythm == Rhythm::Sampled);
+        let work = Work { sample: true, report: false };
+        let due = sampling.map(|(index, _)| (index, work)).collect();
+        self.run(now, due).await;
+    }
+
+    /// Reports with every probe that is allowed, due or not: for a preview, and for the last words
+    /// before the agent stops. Inventory that did not change stays unsaid.
+    pub async fn report_now(&mut self, now: Moment, level: Level) -> Vec<Record> {
+        self.change_level(level);
+        let work = Work { sample: false, report: true };
+        let due = self.allowed(level).map(|(index, _)| (index, work)).collect();
+        self.run(now, due).await
+    }
+
+    /// Forgets every aggregate and what went on, as after a start: collection was switched off.
+    pub fn forget(&mut self) {
+        (0..self.slots.len()).for_each(|index| self.forget_one(index));
+        self.level = None;
+    }
+
+    /// What is known of each probe that `level` allows.
+    #[must_use]
+    pub fn statuses(&self, level: Level) -> Vec<ProbeStatus> {
+        self.allowed(level).map(|(_, slot)| slot.shown()).collect()
+    }
+
+    fn allowed(&self, level: Level) -> impl Iterator<Item = (usize, &Slot)> {
+        self.slots.iter().enumerate().filter(move |(_, slot)| slot.status.level <= level)
+    }
+
+    fn change_level(&mut self, level: Level) {
+        let before = self.level.replace(level);
+        let raised = before.is_some_and(|before| before < level);
+        for index in 0..self.slots.len() {
+            if before != Some(level) && self.slots[index].status.level > level {
+                self.forget_one(index);
+            } else if raised && self.slots[index].rhythm == Rhythm::Inventory {
+                self.slots[index].sent = None;
+                self.schedule.forget(index);
+            }
+        }
+    }
+
+    fn forget_one(&mut self, index: usize) {
+        let slot = &mut self.slots[index];
+        slot.sent = None;
+        if let Some(probe) = &mut slot.probe {
+            probe.reset();
+        }
+        self.schedule.forget(index);
+    }
+
+    async fn run(&mut self, now: Moment, due: Vec<(usize, Work)>) -> Vec<Record> {
+        self.round += 1;
+        self.collect(now);
+        let jobs: Vec<_> = due.into_iter().filter_map(|(i, work)| self.job(now, i, work)).collect();
+        if jobs.is_empty() {
+            return Vec::new();
+        }
+        let bench = Arc::clone(&self.bench);
+        for (index, deadline) in bench.finish(jobs, self.round).await {
+            self.slots[index].lose(&Loss::Overstayed(deadline));
+        }
+        self.collect(now)
+    }
+
+    /// Makes the job of one probe; a probe that is still away loses this round too.
+    fn job(&mut self, now: Moment, index: usize, work: Work) -> Option<Job> {
+        let slot = &mut self.slots[index];
+        let (host, deadline, round) = (Arc::clone(&self.host), slot.deadline, self.round);
+        let Some(probe) = slot.probe.take() else {
+            slot.lose(&Loss::Overstayed(deadline));
+            return None;
+        };
+        Some(Job { index, round, probe, work, host, now, deadline })
+    }
+
+    /// Puts the probes that came back in their places and gives back this round's records.
+    fn collect(&mut self, now: Moment) -> Vec<Record> {
+        let mut records = Vec::new();
+        for mut done in self.bench.collect() {
+            let slot = &mut self.slots[done.index];
+            slot.status.cpu += done.cpu;
+            if done.is_late || done.round != self.round {
+                done.probe.reset();
+                self.schedule.forget(done.index);
+            } else {
+                records.append(&mut slot.settle(now, done.outcome));
+            }
+            slot.probe = Some(done.probe);
+        }
+        records
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        self.bench.close();
+    }
+}
+
+impl Slot {
+    fn new(probe: Box<dyn Probe>) -> Self {
+        let status = ProbeStatus {
+            name: probe.name(),
+            level: probe.level(),
+            last_success: None,
+            last_error: None,
+            failures: 0,
+            abandoned: 0,
+            is_away: false,
+            cpu: Duration::ZERO,
+        };
+        let (rhythm, deadline) = (probe.rhythm(), probe.deadline());
+        Self { probe: Some(probe), rhythm, deadline, sent: None, status }
+    }
+
+    fn shown(&self) -> ProbeStatus {
+        ProbeStatus { is_away: self.probe.is_none(), ..self.status.clone() }
+    }
+
+    fn lose(&mut self, loss: &Loss) {
+        self.status.failures += 1;
+        self.status.abandoned += u64::from(matches!(loss, Loss::Overstayed(_)));
+        self.status.last_error = Some(loss.chain());
+        tracing::debug!(probe = self.status.name, error = %loss.chain(), "a probe lost a round");
+    }
+
+    fn settle(&mut self, now: Moment, outcome: Result<Vec<Record>, Loss>) -> Vec<Record> {
+        match outcome {
+            Ok(records) => {
+                self.status.last_success = Some(now.wall);
+                self.status.last_error = None;
+                self.unsaid(now, records)
+            }
+            Err(loss) => {
+                self.lose(&loss);
+                Vec::new()
+            }
+        }
+    }
+
+    /// Inventory as it is, or nothing where it is what went on less than a day ago.
+    fn unsaid(&mut self, now: Moment, records: Vec<Record>) -> Vec<Record> {
+        if self.rhythm != Rhythm::Inventory {
+            return records;
+        }
+        let is_said = |sent: &Sent| sent.records == records && now.boot < sent.at + DAY;
+        if self.sent.as_ref().is_some_and(is_said) {
+            return Vec::new();
+        }
+        self.sent = Some(Sent { records: records.clone(), at: now.boot });
+        records
+    }
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot").field("status", &self.status).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,134 @@
+//! Which probe is due when: a pure function of the boot clock, the level and two intervals.
+//! [`crate::runner`] asks it and does what it says.
+//!
+//! # Invariants
+//! - Only the boot clock counts; a step of the wall clock moves nothing.
+//! - All probes of one rhythm are due at the same instants, so that one wake-up serves them all.
+//! - Instants that were slept through are not caught up: one round, then the next instant.
+//! - What the level does not allow is never due; what it newly allows is due at once.
+
+use std::time::Duration;
+
+use candor_model::Level;
+
+use crate::{Probe, Rhythm};
+
+/// How often inventory goes on although nothing changed.
+pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// No interval is shorter, whatever is asked for.
+const SHORTEST: Duration = Duration::from_millis(10);
+
+/// The two intervals that drive all probes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Intervals {
+    /// Between two samples.
+    pub sample: Duration,
+    /// Between two reports; the upload interval.
+    pub report: Duration,
+}
+
+/// What a probe has to do in one round; both may be due at once, the sample first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Take a sample.
+    pub sample: bool,
+    /// Report and start a new window.
+    pub report: bool,
+}
+
+/// The timetable.
+#[derive(Debug)]
+pub struct Schedule {
+    intervals: Intervals,
+    lines: Vec<Line>,
+}
+
+/// One probe's line; `None` is due as soon as it is allowed.
+#[derive(Debug)]
+struct Line {
+    level: Level,
+    rhythm: Rhythm,
+    sample: Option<Duration>,
+    report: Option<Duration>,
+}
+
+impl Schedule {
+    /// A timetable in which everything is due as soon as it is allowed.
+    #[must_use]
+    pub fn new(probes: &[Box<dyn Probe>], intervals: Intervals) -> Self {
+        let lines = probes.iter().map(|probe| Line::new(probe.level(), probe.rhythm())).collect();
+        Self { intervals: floor(intervals), lines }
+    }
+
+    /// Takes over changed intervals; what is due keeps its instant unless the new one is earlier.
+    pub fn set_intervals(&mut self, intervals: Intervals, now: Duration) {
+        self.intervals = floor(intervals);
+        for line in &mut self.lines {
+            line.sample = line.sample.map(|due| due.min(next(now, self.intervals.sample)));
+            line.report = line.report.map(|due| due.min(next(now, self.intervals.report)));
+        }
+    }
+
+    /// Makes a probe due as if it had never run.
+    pub fn forget(&mut self, probe: usize) {
+        if let Some(line) = self.lines.get_mut(probe) {
+            (line.sample, line.report) = (None, None);
+        }
+    }
+
+    /// What is due at `now` (boot clock), by the probe's index; it counts as begun.
+    pub fn due(&mut self, now: Duration, level: Level) -> Vec<(usize, Work)> {
+        let intervals = self.intervals;
+        let lines = self.lines.iter_mut().enumerate().filter(|(_, line)| line.level <= level);
+        lines.filter_map(|(probe, line)| Some((probe, line.begin(now, intervals)?))).collect()
+    }
+
+    /// The boot-clock instant at which something is due next; `None` when the level allows nothing.
+    /// An instant in the past means at once.
+    #[must_use]
+    pub fn next_due(&self, level: Level) -> Option<Duration> {
+        let lines = self.lines.iter().filter(|line| line.level <= level);
+        lines.map(Line::earliest).min()
+    }
+}
+
+impl Line {
+    fn new(level: Level, rhythm: Rhythm) -> Self {
+        Self { level, rhythm, sample: None, report: None }
+    }
+
+    fn begin(&mut self, now: Duration, intervals: Intervals) -> Option<Work> {
+        let sampled = self.rhythm == Rhythm::Sampled;
+        let first = self.report.is_none();
+        let sample = sampled && self.sample.is_none_or(|due| due <= now);
+        let report = self.report.is_none_or(|due| due <= now);
+        if sample {
+            self.sample = Some(next(now, intervals.sample));
+        }
+        if report {
+            self.report = Some(next(now, intervals.report));
+        }
+        // A window that has just opened has nothing to report.
+        let work = Work { sample, report: report && !(first && sampled) };
+        (work != Work::default()).then_some(work)
+    }
+
+    fn earliest(&self) -> Duration {
+        let report = self.report.unwrap_or_default();
+        match self.rhythm {
+            Rhythm::Sampled => report.min(self.sample.unwrap_or_default()),
+            Rhythm::Inventory | Rhythm::EachReport => report,
+        }
+    }
+}
+
+fn floor(intervals: Intervals) -> Intervals {
+    Intervals { sample: intervals.sample.max(SHORTEST), report: intervals.report.max(SHORTEST) }
+}
+
+/// The first multiple of `interval` after `now`: the same instants for everyone.
+fn next(now: Duration, interval: Duration) -> Duration {
+    let since = now.as_nanos() % interval.as_nanos();
+    now + interval - Duration::from_nanos(u64::try_from(since).unwrap_or_default())
+}
