@@ -1,2 +1,52 @@
-//! Stub.
-fn main() {}
+//! `cargo bench-candor`: measured beside promised. Promises stand in `budgets.toml`; this reads them, measures
+//! the release programs on this host in one run, and prints both with their ratio.
+//!
+//! # Invariants
+//! - CPU is the agent's own process time, never the wall, so that a busy machine changes little.
+//! - A number that this host cannot give is said to be missing; it is never zero.
+
+mod budgets;
+mod process;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Measured beside promised.
+#[derive(Parser)]
+#[command(name = "candor-bench", version)]
+struct Options {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// What an idle agent costs, and how fast it answers: every line of budgets.toml.
+    Budgets {
+        /// How long the idle agent is watched.
+        #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+        seconds: u64,
+        /// Fail when a promise is broken.
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("candor-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<bool> {
+    match Options::parse().what {
+        What::Budgets { seconds, check } => budgets::measure(seconds).map(|kept| kept || !check),
+    }
+}

@@ -7,7 +7,6 @@
 //!   facts that the agent's probes read.
 //! - It ends only processes that it started; with `--keep` it ends none and says how to.
 
-mod binaries;
 mod stage;
 mod summary;
 
@@ -16,9 +15,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use candor_tests::{Profile, Programs};
 use clap::Parser;
 
-use crate::binaries::Binaries;
 use crate::stage::Stage;
 use crate::summary::Summary;
 
@@ -51,11 +50,11 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<()> {
-    let binaries = match &options.bin_dir {
-        Some(dir) => Binaries::in_dir(dir)?,
-        None => Binaries::build().context("building the programs")?,
+    let programs = match &options.bin_dir {
+        Some(dir) => Programs::in_dir(dir)?,
+        None => Programs::build(Profile::Release).context("building the programs")?,
     };
-    let mut stage = Stage::set(&binaries)?;
+    let mut stage = Stage::set(&programs)?;
     eprintln!("agent and collector are running under {}", stage.dir().display());
     eprintln!("collecting for {} s …", options.seconds);
     stage.play(Duration::from_secs(options.seconds))?;

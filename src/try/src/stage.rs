@@ -8,10 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use candor_tests::Programs;
 use serde_json::Value;
 use tempfile::TempDir;
-
-use crate::binaries::Binaries;
 
 /// How long a program may take to be ready.
 const READY: Duration = Duration::from_secs(20);
@@ -29,19 +28,19 @@ pub(crate) struct Stage {
 
 impl Stage {
     /// Starts collector and agent; both are ready when this returns.
-    pub(crate) fn set(binaries: &Binaries) -> Result<Self> {
+    pub(crate) fn set(programs: &Programs) -> Result<Self> {
         let dir = tempfile::Builder::new()
             .prefix("candor-try-")
             .tempdir()
             .context("a temporary directory")?;
         let store = dir.path().join("collector");
         let made = run_json(
-            Command::new(&binaries.collector).args(["init", "--json", "--dir"]).arg(&store),
+            Command::new(&programs.collector).args(["init", "--json", "--dir"]).arg(&store),
         )?;
-        let (collector, endpoint) = serve(&binaries.collector, &store)?;
+        let (collector, endpoint) = serve(&programs.collector, &store)?;
         let root = dir.path().join("root");
         write_configuration(&root, &endpoint, &made)?;
-        let agent = Command::new(&binaries.agentd)
+        let agent = Command::new(&programs.agentd)
             .args(["run", "--root"])
             .arg(&root)
             .stdin(Stdio::null())
@@ -50,8 +49,8 @@ impl Stage {
             .spawn()
             .context("cannot start agentd")?;
         let mut stage = Self {
-            agentctl: binaries.agentctl.clone(),
-            collector_program: binaries.collector.clone(),
+            agentctl: programs.agentctl.clone(),
+            collector_program: programs.collector.clone(),
             dir,
             collector,
             agent,

@@ -1,0 +1,1 @@
+//! Promises kept by the real programs, one module each.

@@ -1,0 +1,313 @@
+//! A real agent in a temporary root.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{Collector, eventually, programs};
+
+/// What `agent.toml` says. Text, so that a test can also say what is wrong.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    top: String,
+    tables: String,
+}
+
+impl Settings {
+    /// Level `level`, and `collector` as the endpoint with its pins.
+    #[must_use]
+    pub fn to(collector: &Collector, level: u8) -> Self {
+        let pins =
+            collector.pins().iter().map(|pin| format!("{pin:?}")).collect::<Vec<_>>().join(", ");
+        let top = format!(
+            "AllowTelemetry = {level}\nEventsEndpoint = \"{}\"\nCertificatePins = [{pins}]\n",
+            collector.endpoint()
+        );
+        Self { top, tables: String::new() }
+            .table("upload", &format!("ca_file = '{}'\ninterval = \"500ms\"", collector.ca_file()))
+            .table("sample", "interval = \"200ms\"")
+    }
+
+    /// Only a level: no endpoint.
+    #[must_use]
+    pub fn level(level: u8) -> Self {
+        Self { top: format!("AllowTelemetry = {level}\n"), tables: String::new() }
+    }
+
+    /// Adds a line at the top level; a key that is there already is replaced.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: &str) -> Self {
+        let kept = self.top.lines().filter(|line| !line.starts_with(&format!("{key} ")));
+        self.top = kept.fold(String::new(), |text, line| text + line + "\n");
+        let _ = writeln!(self.top, "{key} = {value}");
+        self
+    }
+
+    /// Adds a table.
+    #[must_use]
+    pub fn table(mut self, name: &str, lines: &str) -> Self {
+        let _ = writeln!(self.tables, "\n[{name}]\n{lines}");
+        self
+    }
+
+    /// Replaces text in the tables.
+    ///
+    /// # Panics
+    /// When the text is not there.
+    #[must_use]
+    pub fn replace(mut self, from: &str, to: &str) -> Self {
+        assert!(self.tables.contains(from), "{from} is not in the tables");
+        self.tables = self.tables.replace(from, to);
+        self
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn text(&self) -> String {
+        format!("{}{}", self.top, self.tables)
+    }
+}
+
+/// What a command gave.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub stdout: String,
+    /// What it complained.
+    pub stderr: String,
+}
+
+impl Outcome {
+    /// The printed JSON.
+    ///
+    /// # Panics
+    /// When it is none.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| unreachable!("{error}: {self:?}"))
+    }
+
+    /// The printed NDJSON.
+    ///
+    /// # Panics
+    /// When a line is no JSON.
+    #[must_use]
+    pub fn lines(&self) -> Vec<Value> {
+        self.stdout.lines().map(|line| serde_json::from_str(line).expect("NDJSON")).collect()
+    }
+}
+
+impl From<Output> for Outcome {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// An agent's root, with or without a running agent. It is ended when this is dropped.
+#[derive(Debug)]
+pub struct Agent {
+    dir: TempDir,
+    process: Option<Child>,
+    host_root: Option<PathBuf>,
+}
+
+impl Agent {
+    /// A root with this configuration; nothing runs yet.
+    ///
+    /// # Panics
+    /// When the root cannot be made.
+    #[must_use]
+    pub fn prepare(settings: &Settings) -> Self {
+        let agent = Self {
+            dir: tempfile::tempdir().expect("a temporary directory"),
+            process: None,
+            host_root: None,
+        };
+        agent.configure(settings);
+        agent
+    }
+
+    /// A root with this configuration and a running agent that answers.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    #[must_use]
+    pub fn start(settings: &Settings) -> Self {
+        let mut agent = Self::prepare(settings);
+        agent.run();
+        agent
+    }
+
+    /// Writes `agent.toml`.
+    ///
+    /// # Panics
+    /// When it cannot.
+    pub fn configure(&self, settings: &Settings) {
+        self.write("etc/candor/agent.toml", &settings.text());
+    }
+
+    /// Writes a file under the root, with its directories.
+    ///
+    /// # Panics
+    /// When it cannot.
+    pub fn write(&self, path: &str, text: &str) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("directories");
+        fs::write(path, text).expect("the file");
+    }
+
+    /// Starts it and waits until it answers.
+    ///
+    /// # Panics
+    /// When it ends or does not answer.
+    pub fn run(&mut self) {
+        self.spawn();
+        eventually("agentd answers", || {
+            let ended = self.process.as_mut().and_then(|process| process.try_wait().ok().flatten());
+            assert!(ended.is_none(), "agentd ended: {}", self.log());
+            (self.ctl(&["status", "--json"]).code == Some(0)).then_some(())
+        });
+    }
+
+    /// Starts it and does not wait.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn spawn(&mut self) {
+        assert!(self.process.is_none(), "it runs already");
+        let log =
+            File::options().create(true).append(true).open(self.path("agent.log")).expect("a log");
+        self.process = Some(
+            self.command()
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(log)
+                .spawn()
+                .expect("agentd"),
+        );
+    }
+
+    /// Runs it to its end: for starts that must fail.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn run_to_end(&self) -> Outcome {
+        self.command().stdin(Stdio::null()).output().expect("agentd").into()
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&programs().agentd);
+        command.args(["run", "--root"]).arg(self.root());
+        if let Some(host_root) = &self.host_root {
+            command.arg("--host-root").arg(host_root);
+        }
+        command
+    }
+
+    /// `agentctl` with this root.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn ctl(&self, arguments: &[&str]) -> Outcome {
+        let mut command = Command::new(&programs().agentctl);
+        command.arg("--root").arg(self.root()).args(arguments).stdin(Stdio::null());
+        command.output().expect("agentctl").into()
+    }
+
+    /// `status --json`.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    #[must_use]
+    pub fn status(&self) -> Value {
+        let outcome = self.ctl(&["status", "--json"]);
+        assert_eq!(outcome.code, Some(0), "{outcome:?}: {}", self.log());
+        outcome.json()
+    }
+
+    /// Stops the probes, uploads everything, and waits.
+    ///
+    /// # Panics
+    /// When something is still pending afterwards.
+    pub fn settle(&self) {
+        let outcome = self.ctl(&["flush", "--wait", "--stop-probes"]);
+        assert_eq!(outcome.code, Some(0), "{outcome:?}: {}", self.log());
+        assert_eq!(self.status()["events"]["pending"], 0, "{}", self.log());
+    }
+
+    /// Kills it: no ordered stop.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn kill(&mut self) {
+        let mut process = self.process.take().expect("it runs");
+        process.kill().expect("it can be killed");
+        process.wait().expect("it ends");
+    }
+
+    /// Asks it to stop as a service manager does, and waits.
+    ///
+    /// # Panics
+    /// When it does not run or does not end.
+    #[cfg(unix)]
+    pub fn stop(&mut self) -> ExitStatus {
+        use nix::sys::signal::{Signal, kill};
+        let mut process = self.process.take().expect("it runs");
+        let id = i32::try_from(process.id()).expect("a process id");
+        kill(nix::unistd::Pid::from_raw(id), Signal::SIGTERM).expect("it can be asked");
+        eventually("agentd stops", || process.try_wait().expect("its end"))
+    }
+
+    /// Its process id.
+    ///
+    /// # Panics
+    /// When it does not run.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.as_ref().expect("it runs").id()
+    }
+
+    /// Its root.
+    #[must_use]
+    pub fn root(&self) -> PathBuf {
+        self.dir.path().join("root")
+    }
+
+    /// A path under its root; its directory exists.
+    ///
+    /// # Panics
+    /// When the root cannot be made.
+    #[must_use]
+    pub fn path(&self, path: &str) -> PathBuf {
+        let path = self.root().join(path);
+        fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).expect("directories");
+        path
+    }
+
+    /// What it logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.root().join("agent.log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        if let Some(process) = &mut self.process {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! What needs more than a Rust toolchain: another language, real service managers.
