@@ -1,0 +1,43 @@
+//! The root of an installed system on Windows; the Windows half of `layout`.
+//!
+//! # Invariants
+//! - The folder is asked of the shell, not of the environment: a service's variables may differ
+//!   from a console's.
+//!
+//! On failure: where the shell does not answer, the folder that Windows makes by default.
+#![expect(unsafe_code, reason = "a raw call of the shell's known folders")]
+
+use std::ffi::OsString;
+use std::os::windows::ffi::OsStringExt as _;
+use std::path::PathBuf;
+
+use windows_sys::Win32::System::Com::CoTaskMemFree;
+use windows_sys::Win32::UI::Shell::{FOLDERID_ProgramData, SHGetKnownFolderPath};
+
+pub(super) fn default_root() -> PathBuf {
+    program_data().unwrap_or_else(|| PathBuf::from(r"C:\ProgramData")).join("Candor")
+}
+
+fn program_data() -> Option<PathBuf> {
+    let mut text: *mut u16 = std::ptr::null_mut();
+    // SAFETY: the id is a constant; the out pointer is ours; no token means this process's user.
+    let answer = unsafe {
+        SHGetKnownFolderPath(
+            &raw const FOLDERID_ProgramData,
+            0,
+            std::ptr::null_mut(),
+            &raw mut text,
+        )
+    };
+    let path = (answer == 0 && !text.is_null()).then(|| {
+        // SAFETY: on success the shell gives a string that ends with a zero.
+        let wide = unsafe {
+            let length = (0..).take_while(|index| *text.add(*index) != 0).count();
+            std::slice::from_raw_parts(text, length)
+        };
+        PathBuf::from(OsString::from_wide(wide))
+    });
+    // SAFETY: the documentation asks to free it in either case; null is allowed.
+    unsafe { CoTaskMemFree(text.cast()) };
+    path
+}

@@ -1,0 +1,54 @@
+//! Who is at the other end of a control connection, and what he may therefore ask. The identity is
+//! the system's word, taken when the connection came in; nothing that the client sends counts.
+//!
+//! # Invariants
+//! - In doubt the role is the lowest: what cannot be told gives no right.
+//! - No name service is asked: a directory server that is slow cannot stall the agent. Names come
+//!   from `/etc/passwd` and `/etc/group`, group membership from the kernel.
+//!
+//! On failure: the fact is absent and the role [`Role::Anyone`].
+
+#[cfg_attr(unix, path = "peer/unix.rs")]
+#[cfg_attr(windows, path = "peer/windows.rs")]
+pub(crate) mod imp;
+
+/// What a local process may ask of the agent. Ordered: an administrator may do what a reader may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Any local process: status.
+    Anyone,
+    /// A member of the group `candor`: may read events.
+    Reader,
+    /// Root or the user who runs the agent; on Windows an elevated administrator. May change
+    /// things.
+    Administrator,
+}
+
+/// The process at the other end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its user id; Windows has none.
+    pub uid: Option<u32>,
+    /// Its user's name, or SID on Windows; `None` where the host does not tell.
+    pub user: Option<String>,
+    /// Its process id.
+    pub pid: Option<u32>,
+    /// What it may ask.
+    pub role: Role,
+}
+
+/// Whether this process may change things on this host: root, or an elevated administrator.
+#[must_use]
+pub fn is_administrator() -> bool {
+    imp::is_administrator()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_higher_role_includes_the_lower_ones() {
+        assert!(Role::Administrator > Role::Reader && Role::Reader > Role::Anyone);
+    }
+}
