@@ -1,0 +1,207 @@
+//! The command line: what can be asked of the collector, and which module answers.
+//!
+//! # Invariants
+//! - Standard output carries answers only (the ready line, rows, JSON); logs go to standard error.
+//! - A reader that closes the pipe early (`query … | head`) is no failure.
+//!
+//! On failure the chain of causes goes to `main`, which prints it once.
+
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+
+use crate::init::Initialised;
+use crate::query::{self, Format};
+use crate::serve::{Server, Settings};
+use crate::stop;
+
+/// Where `agent.toml` points to and `serve` listens unless told otherwise.
+pub(crate) const DEFAULT_PORT: u16 = 8443;
+
+/// The receiving end of Candor: OTLP over TLS into an embedded store.
+#[derive(Debug, Parser)]
+#[command(name = "candor-collector", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    place: Place,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct Place {
+    /// Directory that holds the collector's keys and its store
+    #[arg(long, global = true, value_name = "DIR", default_value = "/var/lib/candor-collector")]
+    dir: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make an authority, a server certificate and a backup key; print the pins and an agent.toml
+    Init(InitArgs),
+    /// Receive OTLP/HTTP over TLS until SIGTERM or ctrl-c
+    Serve(ServeArgs),
+    /// Look at what arrived, also while `serve` runs
+    #[command(subcommand)]
+    Query(QueryCommand),
+}
+
+#[derive(Debug, Args)]
+struct InitArgs {
+    /// A host name or address by which agents reach this collector, beside localhost, 127.0.0.1
+    /// and ::1; repeat for more, the first one stands in the agent.toml
+    #[arg(long = "name", value_name = "HOST")]
+    names: Vec<String>,
+    /// Print {"ca_file","pins","agent_toml"} as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    /// Address and port to listen on; port 0 takes a free one, which the ready line names
+    #[arg(long, value_name = "ADDRESS:PORT", default_value_t = SocketAddr::from(([127, 0, 0, 1], DEFAULT_PORT)))]
+    listen: SocketAddr,
+    /// The store, if not collector.db in --dir
+    #[arg(long, value_name = "FILE")]
+    store: Option<PathBuf>,
+    /// Answer 503 once the store has this many bytes; without it the disk is the limit
+    #[arg(long, value_name = "BYTES")]
+    max_store_bytes: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+struct QueryArgs {
+    /// The store, if not collector.db in --dir
+    #[arg(long, value_name = "FILE")]
+    store: Option<PathBuf>,
+    /// One JSON object a line instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum QueryCommand {
+    /// Every record, ordered by host and sequence number
+    Records {
+        /// Only this host (its install id)
+        #[arg(long, value_name = "ID")]
+        host: Option<String>,
+        /// Only this event or metric
+        #[arg(long, value_name = "EVENT")]
+        name: Option<String>,
+        #[command(flatten)]
+        args: QueryArgs,
+    },
+    /// Each host with its level, version and the time it was last heard
+    Hosts {
+        #[command(flatten)]
+        args: QueryArgs,
+    },
+    /// Sequence numbers that are missing, as ranges
+    Gaps {
+        #[command(flatten)]
+        args: QueryArgs,
+    },
+    /// One trace: its spans, logs and metrics in the order of time
+    Trace {
+        /// The trace id: 32 hexadecimal digits
+        id: String,
+        #[command(flatten)]
+        args: QueryArgs,
+    },
+}
+
+impl Cli {
+    /// Does what was asked.
+    ///
+    /// # Errors
+    /// The failure of the command, with its causes.
+    pub fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Init(args) => init(&self.place.dir, &args),
+            Command::Serve(args) => serve(self.place.dir, args),
+            Command::Query(command) => command.run(&self.place.dir),
+        }
+    }
+}
+
+fn init(dir: &Path, args: &InitArgs) -> anyhow::Result<()> {
+    let initialised = Initialised::make(dir, &args.names)?;
+    let mut out = io::stdout().lock();
+    let written = if args.json {
+        writeln!(out, "{}", initialised.json())
+    } else {
+        write!(out, "{}", initialised.text())
+    };
+    written.context("cannot write to standard output")
+}
+
+fn serve(dir: PathBuf, args: ServeArgs) -> anyhow::Result<()> {
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_max_level(tracing_subscriber::filter::LevelFilter::INFO)
+        .with_ansi(false)
+        .init();
+    let settings = Settings {
+        store: args.store,
+        max_store_bytes: args.max_store_bytes,
+        ..Settings::new(dir, args.listen)
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(async {
+        // Before the ready line: whoever reads it may send a signal at once.
+        let stop = stop::requested().context("cannot listen for signals")?;
+        let server = Server::bind(settings).await?;
+        let address = server.local_addr();
+        let mut out = io::stdout().lock();
+        writeln!(out, "{{\"listening\":\"https://{address}\"}}")
+            .and_then(|()| out.flush())
+            .context("cannot write the ready line to standard output")?;
+        drop(out);
+        server.run(stop).await;
+        Ok(())
+    })
+}
+
+impl QueryCommand {
+    fn run(self, dir: &Path) -> anyhow::Result<()> {
+        let args = self.args();
+        let path = args.store.clone().unwrap_or_else(|| dir.join(crate::store::FILE_NAME));
+        let format = if args.json { Format::Json } else { Format::Table };
+        let reader = crate::store::Reader::open(&path)?;
+        let mut out = io::BufWriter::new(io::stdout().lock());
+        let done = match self {
+            Self::Records { host, name, .. } => {
+                let filter = crate::store::Filter { host, name };
+                query::records(&reader, &filter, format, &mut out)
+            }
+            Self::Hosts { .. } => query::hosts(&reader, format, &mut out),
+            Self::Gaps { .. } => query::gaps(&reader, format, &mut out),
+            Self::Trace { id, .. } => query::trace(&reader, &id, format, &mut out),
+        };
+        match done {
+            Err(query::QueryError::Write { source })
+                if source.kind() == io::ErrorKind::BrokenPipe =>
+            {
+                Ok(())
+            }
+            other => other.map_err(Into::into),
+        }
+    }
+
+    const fn args(&self) -> &QueryArgs {
+        match self {
+            Self::Records { args, .. }
+            | Self::Hosts { args }
+            | Self::Gaps { args }
+            | Self::Trace { args, .. } => args,
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! One export request from its bytes to its answer: read, inflate, decode, store, answer.
+//!
+//! ```text
+//! POST /v1/{logs,metrics,traces} -> intake -> (a turn) inflate -> decode -> rows -> store -> 200
+//! ```
+//!
+//! # Invariants
+//! - A 2xx is sent only after the records are committed, with an fsync, in the store.
+//! - At most [`Limits::requests`](crate::serve::Limits) requests are unfolded in memory at once; the
+//!   others wait compressed, then get a 503.
+//! - Decompression and decoding run on a blocking thread: one large request never delays the
+//!   connections.
+//!
+//! On failure nothing of the request is stored and the answer is a [`Refusal`].
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use axum::routing::post;
+use candor_model::Kind;
+use candor_otlp::{DecodeError, PartialSuccess, decode_request, encode_response};
+use tokio::sync::Semaphore;
+
+use crate::intake::{Intake, Limits, Received};
+use crate::refusal::Refusal;
+use crate::row::{Row, Rows};
+use crate::store::Store;
+
+/// Rows are JSON, which is larger than protobuf; beyond this many times the limit of the body they
+/// are refused as a bomb.
+const ROW_BYTES_PER_BYTE: usize = 2;
+
+/// What an export request needs.
+#[derive(Debug)]
+struct Exports {
+    intake: Intake,
+    store: Store,
+    turns: Arc<Semaphore>,
+    limits: Limits,
+}
+
+/// The three paths of OTLP/HTTP.
+pub(crate) fn routes(store: Store, limits: Limits) -> Router {
+    let exports = Arc::new(Exports {
+        intake: Intake::new(limits),
+        store,
+        turns: Arc::new(Semaphore::new(limits.requests)),
+        limits,
+    });
+    let path = |kind| {
+        post(move |State(exports): State<Arc<Exports>>, request: Request| async move {
+            exports.answer(kind, request).await
+        })
+    };
+    Router::new()
+        .route("/v1/logs", path(Kind::Log))
+        .route("/v1/metrics", path(Kind::Metric))
+        .route("/v1/traces", path(Kind::Span))
+        .layer(DefaultBodyLimit::disable())
+        .with_state(exports)
+}
+
+impl Exports {
+    async fn answer(&self, kind: Kind, request: Request) -> Result<Response, Refusal> {
+        let done = self.take_in(kind, request).await;
+        if let Err(refusal) = &done {
+            refusal.log();
+        }
+        done.map(|()| accepted(kind))
+    }
+
+    async fn take_in(&self, kind: Kind, request: Request) -> Result<(), Refusal> {
+        let (head, body) = request.into_parts();
+        let received = self.intake.receive(&head.headers, body).await?;
+        // The turn is held until the commit, so that what is unfolded in memory stays bounded.
+        let turn = Arc::clone(&self.turns).acquire_owned();
+        let turn = tokio::time::timeout(self.limits.turn, turn).await;
+        let Ok(Ok(_turn)) = turn else { return Err(Refusal::Busy) };
+        let limit = self.limits.inflated;
+        let rows = tokio::task::spawn_blocking(move || unfold(kind, received, limit))
+            .await
+            .map_err(|_| Refusal::Busy)??;
+        self.store.append(rows).await.map_err(|source| Refusal::Store { source })
+    }
+}
+
+fn accepted(kind: Kind) -> Response {
+    let bytes = encode_response(kind, &PartialSuccess::default());
+    let mut response = Response::new(Body::from(bytes));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
+    response
+}
+
+/// Compressed bytes to rows; runs where it may block.
+fn unfold(kind: Kind, received: Received, limit: usize) -> Result<Vec<Row>, Refusal> {
+    let bytes = received.inflate(limit)?;
+    let mut rows = Rows::default();
+    for record in decode_request(kind, &bytes).map_err(refusal)? {
+        rows.push(record);
+        if rows.bytes() > limit.saturating_mul(ROW_BYTES_PER_BYTE) {
+            return Err(Refusal::TooLarge { limit });
+        }
+    }
+    Ok(rows.into_vec())
+}
+
+fn refusal(source: DecodeError) -> Refusal {
+    match source {
+        DecodeError::TooManyRecords | DecodeError::TooLarge { .. } => Refusal::TooMany { source },
+        DecodeError::Malformed { .. } | DecodeError::Truncated { .. } => {
+            Refusal::Protobuf { source }
+        }
+    }
+}

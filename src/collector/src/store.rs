@@ -1,0 +1,183 @@
+//! The embedded store: what arrived, kept once. [`Store`] is the server's handle on the one writer
+//! thread, [`Reader`] is what `query` opens, in this process or another.
+//!
+//! ```text
+//! append(rows) --bounded queue--> writer thread: one transaction for all that wait --fsync--> Ok
+//! ```
+//!
+//! # Invariants
+//! - [`Store::append`] returns `Ok` only after the commit that holds every one of its rows; rows that
+//!   were there already count as stored.
+//! - One thread writes; a group is committed as a whole or not at all.
+//! - The sender's address is not known here: there is no column that could hold it.
+//!
+//! On failure the whole group is rolled back, each of its requests gets the error, and the next
+//! group starts afresh: a full disk heals without a restart.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::row::Row;
+
+mod reader;
+mod schema;
+mod writer;
+
+pub(crate) use reader::{Filter, Host, Reader, Stored};
+
+/// The store's name under `--dir`.
+pub(crate) const FILE_NAME: &str = "collector.db";
+/// Requests that may wait for the writer; one more is refused as busy.
+const QUEUE: usize = 64;
+
+/// What can go wrong with the store.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No such file.
+    #[error("there is no store at {}: start `candor-collector serve` first, or name it with --store", path.display())]
+    Missing {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Not openable.
+    #[error("cannot open the store {}", path.display())]
+    Open {
+        /// The path.
+        path: PathBuf,
+        /// SQLite's failure.
+        #[source]
+        source: Arc<rusqlite::Error>,
+    },
+    /// Another program's file.
+    #[error("{} is not a collector's store: name another file with --store", path.display())]
+    Foreign {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A later program's store.
+    #[error("the store {} has shape {found}, which this program does not know: use the program that made it", path.display())]
+    Version {
+        /// The path.
+        path: PathBuf,
+        /// Its shape.
+        found: i32,
+    },
+    /// The file's access cannot be limited to its owner.
+    #[error("cannot make the store {}", path.display())]
+    Make {
+        /// The path.
+        path: PathBuf,
+        /// The platform's failure.
+        #[source]
+        source: Arc<candor_platform::FileError>,
+    },
+    /// No thread.
+    #[error("cannot start the store's writer thread")]
+    Thread {
+        /// The system's failure.
+        #[source]
+        source: Arc<std::io::Error>,
+    },
+    /// No room.
+    #[error("the store is full: free space on its disk, or raise --max-store-bytes")]
+    Full,
+    /// More than can be written now.
+    #[error("the store is busy")]
+    Busy,
+    /// A failed transaction.
+    #[error("cannot write to the store")]
+    Write {
+        /// SQLite's failure.
+        #[source]
+        source: Arc<rusqlite::Error>,
+    },
+    /// A failed query.
+    #[error("cannot read the store")]
+    Read {
+        /// SQLite's failure.
+        #[source]
+        source: Arc<rusqlite::Error>,
+    },
+    /// The writer is gone.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl StoreError {
+    /// Whether it passes without a person's doing.
+    pub(crate) const fn is_passing(&self) -> bool {
+        matches!(self, Self::Busy | Self::Closed)
+    }
+}
+
+/// One request's rows and where its outcome goes.
+struct Batch {
+    rows: Vec<Row>,
+    done: oneshot::Sender<Result<(), StoreError>>,
+}
+
+/// Handle on the writer thread; clones share it.
+#[derive(Clone)]
+pub(crate) struct Store {
+    queue: mpsc::Sender<Batch>,
+    writer: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens or makes the store and starts its writer.
+    pub(crate) fn open(path: &Path, max_bytes: Option<u64>) -> Result<Self, StoreError> {
+        if !path.exists() {
+            // SQLite makes its files as open as the umask says; its WAL then follows the main file.
+            candor_platform::write_atomic(path, &[], 0o600).map_err(|source| StoreError::Make {
+                path: path.to_owned(),
+                source: Arc::new(source),
+            })?;
+        }
+        let db = schema::open_to_write(path, max_bytes)?;
+        let (queue, batches) = mpsc::channel(QUEUE);
+        let writer = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writer::run(db, batches))
+            .map_err(|source| StoreError::Thread { source: Arc::new(source) })?;
+        Ok(Self { queue, writer: Arc::new(Mutex::new(Some(writer))) })
+    }
+
+    /// Stores the rows that are new; returns when they are safe.
+    ///
+    /// # Errors
+    /// Nothing of them is stored when the store is full, busy or failing.
+    pub(crate) async fn append(&self, rows: Vec<Row>) -> Result<(), StoreError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let (done, outcome) = oneshot::channel();
+        self.queue.try_send(Batch { rows, done }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => StoreError::Busy,
+            mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
+        })?;
+        outcome.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Waits until everything queued is committed and the file is closed. Every other handle must
+    /// be gone: the writer ends when nobody can ask it any more.
+    pub(crate) fn close(self) {
+        let Self { queue, writer } = self;
+        drop(queue);
+        let writer = writer.lock().ok().and_then(|mut writer| writer.take());
+        if let Some(writer) = writer
+            && writer.join().is_err()
+        {
+            tracing::error!("the store's writer panicked; what was acknowledged is on disk");
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! Looking at the store: each question is one statement that streams, so that memory does not grow
+//! with what the store holds.
+//!
+//! # Invariants
+//! - The file is opened read-only; a server may write to it meanwhile.
+//! - Records come ordered by install id, then sequence number, straight from an index.
+//!
+//! A caller's error from its callback ends the stream and comes back as it is.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use candor_model::{EventDef as _, Kind, events};
+use rusqlite::{Connection, Row, Statement, ToSql, named_params};
+
+use super::{StoreError, schema};
+
+const COLUMNS: &str =
+    "h.install_id, r.boot_id, r.seq, r.uid, r.level, r.kind, r.name, r.time, r.received, r.json";
+/// `CROSS JOIN` keeps SQLite from turning the loops round, which would need a sort of everything.
+const HOST_THEN_SEQ: &str = "ORDER BY h.install_id, r.seq";
+/// The event by which an agent says why numbers are missing: `cause`, `count`, `first`, `last`.
+const GAP_EVENT: &str = "candor.gap";
+
+/// Which records.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Filter {
+    /// Only this install id.
+    pub(crate) host: Option<String>,
+    /// Only this event, metric or span name.
+    pub(crate) name: Option<String>,
+}
+
+/// One stored record, borrowed from the statement's row.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored<'a> {
+    pub(crate) install_id: Option<&'a str>,
+    pub(crate) boot_id: Option<&'a str>,
+    pub(crate) seq: Option<i64>,
+    pub(crate) uid: &'a str,
+    pub(crate) level: Option<i64>,
+    pub(crate) kind: Option<Kind>,
+    pub(crate) name: &'a str,
+    /// Nanoseconds since 1970; 0 when not said.
+    pub(crate) time: i64,
+    /// Nanoseconds since 1970.
+    pub(crate) received: i64,
+    /// The codec's object.
+    pub(crate) json: &'a str,
+}
+
+/// One host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Host {
+    pub(crate) install_id: Option<String>,
+    pub(crate) first_seen: i64,
+    pub(crate) last_seen: i64,
+    pub(crate) version: Option<String>,
+    pub(crate) os: Option<String>,
+    /// The effective level in its latest `candor.agent.settings`.
+    pub(crate) level: Option<i64>,
+    pub(crate) records: i64,
+}
+
+/// Numbers that are missing, all for one cause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Gap {
+    /// The first missing number.
+    pub(crate) first: i64,
+    /// The last one.
+    pub(crate) last: i64,
+    /// What the agent declared; `None` when it said nothing of them.
+    pub(crate) cause: Option<String>,
+}
+
+/// A store, opened to look at.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    db: Connection,
+}
+
+impl Reader {
+    /// Opens an existing store.
+    ///
+    /// # Errors
+    /// There is none, or it is not ours.
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        Ok(Self { db: schema::open_to_read(path)? })
+    }
+
+    /// Every record that the filter lets through, by install id and sequence number.
+    pub(crate) fn records<E: From<StoreError>>(
+        &self,
+        filter: &Filter,
+        take: impl FnMut(&Stored<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut statement = self.db.prepare(&records_sql(filter)).map_err(read)?;
+        let mut bound: Vec<(&str, &dyn ToSql)> = Vec::new();
+        if let Some(host) = &filter.host {
+            bound.push((":host", host));
+        }
+        if let Some(name) = &filter.name {
+            bound.push((":name", name));
+        }
+        stream(&mut statement, &bound, take)
+    }
+
+    /// The records of one trace in the order of time.
+    pub(crate) fn trace<E: From<StoreError>>(
+        &self,
+        id: &str,
+        take: impl FnMut(&Stored<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM records r JOIN hosts h ON h.id = r.host
+             WHERE r.trace_id = :id ORDER BY r.time, r.id"
+        );
+        let mut statement = self.db.prepare(&sql).map_err(read)?;
+        stream(&mut statement, named_params! { ":id": id }, take)
+    }
+
+    /// Every host by install id.
+    pub(crate) fn hosts<E: From<StoreError>>(
+        &self,
+        mut take: impl FnMut(&Host) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut statement = self
+            .db
+            .prepare(
+                "SELECT h.install_id, h.first_seen, h.last_seen, h.version, h.os,
+                    (SELECT json_extract(r.json, '$.attributes.level') FROM records r
+                     WHERE r.name = :settings AND r.host = h.id ORDER BY r.seq DESC LIMIT 1),
+                    (SELECT count(*) FROM records r WHERE r.host = h.id)
+             FROM hosts h ORDER BY h.install_id",
+            )
+            .map_err(read)?;
+        let settings = events::agent::Settings::ENTRY.name;
+        let mut rows = statement.query(named_params! { ":settings": settings }).map_err(read)?;
+        while let Some(row) = rows.next().map_err(read)? {
+            take(&Host::of(row).map_err(read)?)?;
+        }
+        Ok(())
+    }
+
+    /// What is missing of each host's sequence, from number 1 to the highest that arrived.
+    pub(crate) fn gaps<E: From<StoreError>>(
+        &self,
+        mut take: impl FnMut(&str, &Gap) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut hosts = self
+            .db
+            .prepare("SELECT id, install_id FROM hosts ORDER BY install_id")
+            .map_err(read)?;
+        let mut seqs = self
+            .db
+            .prepare("SELECT seq FROM records WHERE host = ?1 AND seq > 0 ORDER BY seq")
+            .map_err(read)?;
+        let mut hosts = hosts.query([]).map_err(read)?;
+        while let Some(host) = hosts.next().map_err(read)? {
+            let id: i64 = host.get(0).map_err(read)?;
+            let install_id: String = host.get(1).map_err(read)?;
+            let declared = self.declared(id).map_err(read)?;
+            let mut rows = seqs.query([id]).map_err(read)?;
+            let mut expected = 1;
+            while let Some(row) = rows.next().map_err(read)? {
+                let seq: i64 = row.get(0).map_err(read)?;
+                if seq > expected {
+                    for gap in explain(expected, seq - 1, &declared) {
+                        take(&install_id, &gap)?;
+                    }
+                }
+                expected = seq.saturating_add(1);
+            }
+        }
+        Ok(())
+    }
+
+    /// The gaps that a host declared, by first number.
+    fn declared(&self, host: i64) -> rusqlite::Result<Vec<Gap>> {
+        let mut statement = self.db.prepare(
+            "SELECT json_extract(json, '$.attributes.first') AS first,
+                    json_extract(json, '$.attributes.last') AS last,
+                    json_extract(json, '$.attributes.cause') AS cause
+             FROM records WHERE host = ?1 AND name = ?2
+               AND typeof(first) = 'integer' AND typeof(last) = 'integer'
+               AND (cause IS NULL OR typeof(cause) = 'text')
+             ORDER BY first",
+        )?;
+        let gap =
+            |row: &Row<'_>| Ok(Gap { first: row.get(0)?, last: row.get(1)?, cause: row.get(2)? });
+        statement.query_map((host, GAP_EVENT), gap)?.collect()
+    }
+}
+
+/// The missing numbers `first..=last`, cut where the declared cause changes. Where two declarations
+/// overlap the one that begins earlier counts.
+fn explain(mut first: i64, last: i64, declared: &[Gap]) -> Vec<Gap> {
+    let mut gaps = Vec::new();
+    for known in declared {
+        if known.last < first || known.first > last {
+            continue;
+        }
+        if known.first > first {
+            gaps.push(Gap { first, last: known.first - 1, cause: None });
+            first = known.first;
+        }
+        let end = known.last.min(last);
+        gaps.push(Gap { first, last: end, cause: known.cause.clone() });
+        if end == last {
+            return gaps;
+        }
+        first = end + 1;
+    }
+    gaps.push(Gap { first, last, cause: None });
+    gaps
+}
+
+fn records_sql(filter: &Filter) -> String {
+    let host = filter.host.as_ref().map(|_| "h.install_id = :host");
+    let name = filter.name.as_ref().map(|_| "r.name = :name");
+    let wanted: Vec<_> = ["r.host = h.id"].into_iter().chain(host).chain(name).collect();
+    format!(
+        "SELECT {COLUMNS} FROM hosts h CROSS JOIN records r WHERE {} {HOST_THEN_SEQ}",
+        wanted.join(" AND ")
+    )
+}
+
+fn stream<E: From<StoreError>>(
+    statement: &mut Statement<'_>,
+    bound: &[(&str, &dyn ToSql)],
+    mut take: impl FnMut(&Stored<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut rows = statement.query(bound).map_err(read)?;
+    while let Some(row) = rows.next().map_err(read)? {
+        take(&Stored::of(row).map_err(read)?)?;
+    }
+    Ok(())
+}
+
+impl<'a> Stored<'a> {
+    fn of(row: &'a Row<'_>) -> rusqlite::Result<Self> {
+        let text = |column| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
+        Ok(Self {
+            install_id: Some(text(0)?).filter(|id| !id.is_empty()),
+            boot_id: row.get_ref(1)?.as_str_or_null()?,
+            seq: row.get(2)?,
+            uid: text(3)?,
+            level: row.get(4)?,
+            kind: Kind::from_number(row.get(5)?),
+            name: text(6)?,
+            time: row.get(7)?,
+            received: row.get(8)?,
+            json: text(9)?,
+        })
+    }
+}
+
+impl Host {
+    fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            install_id: Some(row.get(0)?).filter(|id: &String| !id.is_empty()),
+            first_seen: row.get(1)?,
+            last_seen: row.get(2)?,
+            version: row.get(3)?,
+            os: row.get(4)?,
+            level: row.get(5)?,
+            records: row.get(6)?,
+        })
+    }
+}
+
+fn read(source: rusqlite::Error) -> StoreError {
+    StoreError::Read { source: Arc::new(source) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gap(first: i64, last: i64, cause: Option<&str>) -> Gap {
+        Gap { first, last, cause: cause.map(str::to_owned) }
+    }
+
+    #[test]
+    fn missing_numbers_are_cut_where_the_declared_cause_changes() {
+        let declared = [gap(3, 4, Some("spool_full")), gap(7, 20, Some("expired"))];
+        assert_eq!(
+            explain(2, 9, &declared),
+            [
+                gap(2, 2, None),
+                gap(3, 4, Some("spool_full")),
+                gap(5, 6, None),
+                gap(7, 9, Some("expired"))
+            ]
+        );
+        assert_eq!(explain(21, 22, &declared), [gap(21, 22, None)]);
+        assert_eq!(explain(8, 8, &declared), [gap(8, 8, Some("expired"))]);
+    }
+
+    #[test]
+    fn overlapping_declarations_never_count_a_number_twice() {
+        let declared = [gap(1, 5, Some("a")), gap(2, 3, Some("b")), gap(4, 8, Some("c"))];
+        assert_eq!(
+            explain(1, 9, &declared),
+            [gap(1, 5, Some("a")), gap(6, 8, Some("c")), gap(9, 9, None)]
+        );
+    }
+
+    #[test]
+    fn every_question_about_records_streams_without_a_sort() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s.db");
+        let db = schema::open_to_write(&path, None).unwrap();
+        let some = || Some("x".to_owned());
+        for (host, name) in [(None, None), (some(), None), (None, some()), (some(), some())] {
+            let sql = format!("EXPLAIN QUERY PLAN {}", records_sql(&Filter { host, name }));
+            let mut statement = db.prepare(&sql).unwrap();
+            let mut rows = statement.raw_query();
+            while let Some(row) = rows.next().unwrap() {
+                let step: String = row.get(3).unwrap();
+                assert!(!step.contains("TEMP B-TREE"), "{sql}: {step}");
+                assert!(!step.contains("SCAN r"), "{sql}: {step}");
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The writer thread: takes every request that waits, writes them in one transaction, and answers
+//! each when it is on disk.
+//!
+//! # Invariants
+//! - A group is at most [`GROUP_ROWS`] rows beyond its first request: nobody waits for a group that
+//!   never ends.
+//! - The outcome is sent after COMMIT returned, never before.
+//! - `last_seen`, version and system of a host change in the same transaction as its records.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rusqlite::{Connection, ErrorCode, Statement, TransactionBehavior, params};
+use tokio::sync::mpsc;
+
+use super::{Batch, StoreError};
+use crate::row::Row;
+
+/// Rows after which a group is closed.
+const GROUP_ROWS: usize = 16_384;
+
+const INSERT_HOST: &str = "
+INSERT INTO hosts (install_id, first_seen, last_seen, version, os)
+VALUES (?1, ?2, ?2, ?3, ?4)
+ON CONFLICT (install_id) DO UPDATE SET
+    last_seen = max(last_seen, excluded.last_seen),
+    version = coalesce(excluded.version, version),
+    os = coalesce(excluded.os, os)
+RETURNING id";
+const INSERT_RECORD: &str = "
+INSERT INTO records
+    (host, uid, boot_id, seq, level, kind, name, time, received, trace_id, json)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+ON CONFLICT (host, uid) DO NOTHING";
+
+/// Writes until every handle is gone, then closes the file.
+pub(super) fn run(mut db: Connection, mut batches: mpsc::Receiver<Batch>) {
+    while let Some(first) = batches.blocking_recv() {
+        let group = gather(first, &mut batches);
+        let outcome = write(&mut db, &group).map_err(StoreError::of_write);
+        for batch in group {
+            // A sender that went away has its records stored all the same.
+            batch.done.send(outcome.clone()).ok();
+        }
+    }
+    if let Err((_, error)) = db.close() {
+        tracing::error!(cause = &error as &dyn std::error::Error, "cannot close the store");
+    }
+}
+
+fn gather(first: Batch, batches: &mut mpsc::Receiver<Batch>) -> Vec<Batch> {
+    let mut rows = first.rows.len();
+    let mut group = vec![first];
+    while rows < GROUP_ROWS {
+        let Ok(batch) = batches.try_recv() else { break };
+        rows += batch.rows.len();
+        group.push(batch);
+    }
+    group
+}
+
+fn write(db: &mut Connection, group: &[Batch]) -> rusqlite::Result<()> {
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut inserts = Inserts {
+        host: transaction.prepare(INSERT_HOST)?,
+        record: transaction.prepare(INSERT_RECORD)?,
+        received: now(),
+    };
+    for batch in group {
+        inserts.batch(&batch.rows)?;
+    }
+    drop(inserts);
+    transaction.commit()
+}
+
+/// The two statements of one transaction, and its time.
+struct Inserts<'a> {
+    host: Statement<'a>,
+    record: Statement<'a>,
+    received: i64,
+}
+
+impl Inserts<'_> {
+    /// Rows of one host follow each other, so its line is touched once for each run of them.
+    fn batch(&mut self, rows: &[Row]) -> rusqlite::Result<()> {
+        for run in rows.chunk_by(|a, b| a.install_id == b.install_id) {
+            let host = self.host(run)?;
+            for row in run {
+                self.record.execute(params![
+                    host,
+                    row.uid,
+                    row.boot_id,
+                    row.seq,
+                    row.level,
+                    row.kind as u8,
+                    row.name,
+                    row.time,
+                    self.received,
+                    row.trace_id,
+                    row.json,
+                ])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The number of the host that sent these rows, whose line then says what they told.
+    fn host(&mut self, run: &[Row]) -> rusqlite::Result<i64> {
+        let install_id = run.first().and_then(|row| row.install_id.as_deref()).unwrap_or_default();
+        let latest = |fact: fn(&Row) -> Option<&str>| run.iter().rev().find_map(fact);
+        let version = latest(|row| row.host.version.as_deref());
+        let os = latest(|row| row.host.os.as_deref());
+        self.host.query_row(params![install_id, self.received, version, os], |row| row.get(0))
+    }
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+impl StoreError {
+    fn of_write(source: rusqlite::Error) -> Self {
+        match source.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            _ => Self::Write { source: Arc::new(source) },
+        }
+    }
+}
