@@ -1,0 +1,125 @@
+//! Finds IPv4, IPv6 and MAC addresses.
+
+use std::net::Ipv6Addr;
+use std::ops::Range;
+
+/// IPv6 addresses that stand alone, and IPv4 addresses anywhere.
+pub(super) fn ips(text: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    for run in super::runs(text, |c| c.is_ascii_hexdigit() || matches!(c, ':' | '.')) {
+        match v6(text, run.clone()) {
+            Some(range) => found.push(range),
+            None => found.extend(v4(text, run)),
+        }
+    }
+    found
+}
+
+/// The run without what punctuation around it added, when it is an IPv6 address. It must not
+/// touch a letter: `core::fmt` holds `e::f`.
+fn v6(text: &str, run: Range<usize>) -> Option<Range<usize>> {
+    let touches = |c: char| c.is_alphanumeric() || c == '_';
+    if text[..run.start].ends_with(touches) || text[run.end..].starts_with(touches) {
+        return None;
+    }
+    let (start, end) = (run.start, run.end);
+    let trimmed = text[run.clone()].trim_end_matches('.').len();
+    [start..end, start..start + trimmed, start..end - 1, start + 1..end, start + 1..end - 1]
+        .into_iter()
+        .filter(|range| range.start < range.end)
+        .find(|range| {
+            let candidate = &text[range.clone()];
+            candidate.parse::<Ipv6Addr>().is_ok() && candidate.contains(|c| c != ':')
+        })
+}
+
+/// Four numbers up to 255 with dots between them, and no fifth.
+fn v4(text: &str, run: Range<usize>) -> Vec<Range<usize>> {
+    super::runs(&text[run.clone()], |c| c.is_ascii_digit() || c == '.')
+        .into_iter()
+        .filter_map(|part| {
+            let part = run.start + part.start..run.start + part.end;
+            let dotted = &text[part.clone()];
+            let start = part.start + (dotted.len() - dotted.trim_start_matches('.').len());
+            let dotted = dotted.trim_matches('.');
+            is_v4(dotted).then_some(start..start + dotted.len())
+        })
+        .collect()
+}
+
+fn is_v4(dotted: &str) -> bool {
+    let mut numbers = 0;
+    dotted.split('.').all(|number| {
+        numbers += 1;
+        number.len() <= 3 && number.parse::<u8>().is_ok()
+    }) && numbers == 4
+}
+
+/// Six pairs of hexadecimal digits with `:` or `-` between them.
+pub(super) fn macs(text: &str) -> Vec<Range<usize>> {
+    super::runs(text, |c| c.is_ascii_alphanumeric() || matches!(c, ':' | '-'))
+        .into_iter()
+        .filter_map(|run| {
+            let word = &text[run.clone()];
+            let end = word.trim_end_matches([':', '-']).len();
+            [':', '-'].into_iter().find_map(|separator| {
+                let mut start = 0;
+                loop {
+                    let candidate = &word[start..end];
+                    if is_mac(candidate, separator) {
+                        return Some(run.start + start..run.start + end);
+                    }
+                    // `hwaddr:aa:…` and `eth0-aa-…`: try again after the next separator.
+                    start += candidate.find([':', '-'])? + 1;
+                }
+            })
+        })
+        .collect()
+}
+
+fn is_mac(word: &str, separator: char) -> bool {
+    let mut pairs = 0;
+    word.split(separator).all(|pair| {
+        pairs += 1;
+        pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit())
+    }) && pairs == 6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(find: fn(&str) -> Vec<Range<usize>>, text: &str) -> Vec<&str> {
+        find(text).into_iter().map(|range| &text[range]).collect()
+    }
+
+    #[test]
+    fn addresses_of_both_families_are_found_with_ports_and_punctuation_around() {
+        assert_eq!(found(ips, "from 10.0.0.1:8080, 192.168.1.254."), ["10.0.0.1", "192.168.1.254"]);
+        assert_eq!(found(ips, "[::1]:80 fe80::1%eth0"), ["::1", "fe80::1"]);
+        assert_eq!(found(ips, "peer: 2001:db8::7: refused"), ["2001:db8::7"]);
+        assert_eq!(
+            found(ips, "::ffff:10.0.0.1 ip010.001.000.007x"),
+            ["::ffff:10.0.0.1", "010.001.000.007"]
+        );
+        assert_eq!(
+            found(ips, "face10.0.0.1 2001:db8:0:0:0:0:0:1"),
+            ["10.0.0.1", "2001:db8:0:0:0:0:0:1"]
+        );
+    }
+
+    #[test]
+    fn versions_times_and_paths_of_code_are_left() {
+        assert_eq!(found(ips, "1.2.3 1.2.3.4.5 256.1.1.1 12:34:56 core::fmt :: a.b.c.d"), [""; 0]);
+    }
+
+    #[test]
+    fn mac_addresses_are_found() {
+        let text = "aa:bb:cc:dd:ee:ff, hwaddr:00:11:22:33:44:5F. 00-11-22-33-44-55";
+        assert_eq!(
+            found(macs, text),
+            ["aa:bb:cc:dd:ee:ff", "00:11:22:33:44:5F", "00-11-22-33-44-55"]
+        );
+        assert_eq!(found(macs, "aa:bb:cc:dd:ee 12:34:56 zz:bb:cc:dd:ee:ff"), [""; 0]);
+    }
+}
