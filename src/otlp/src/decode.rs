@@ -75,6 +75,23 @@ struct Surroundings {
 /// When the bytes are no such request, or hold more than this reader takes in.
 pub fn decode_request(kind: Kind, bytes: &[u8]) -> Result<Vec<DecodedRecord>, DecodeError> {
     let mut records = Vec::new();
+    decode_each(kind, bytes, |record| {
+        records.push(record);
+        Ok::<_, DecodeError>(())
+    })?;
+    Ok(records)
+}
+
+/// Gives each record of an export request to `visit`, in order, so that only one is in memory.
+///
+/// # Errors
+/// As [`decode_request`], after the records before the fault were visited; or what `visit` says.
+pub fn decode_each<E, V>(kind: Kind, bytes: &[u8], mut visit: V) -> Result<(), E>
+where
+    E: From<DecodeError>,
+    V: FnMut(DecodedRecord) -> Result<(), E>,
+{
+    let mut count = 0;
     for group in fields(bytes, 1, "request") {
         let group = group?;
         let resource = resource(group)?;
@@ -82,14 +99,15 @@ pub fn decode_request(kind: Kind, bytes: &[u8]) -> Result<Vec<DecodedRecord>, De
             let scope = scope?;
             let surroundings = Surroundings { boot_id: boot_id(scope)?, ..resource.clone() };
             for body in fields(scope, 2, "scope") {
-                if records.len() == MAX_RECORDS {
-                    return Err(DecodeError::TooManyRecords);
+                count += 1;
+                if count > MAX_RECORDS {
+                    return Err(DecodeError::TooManyRecords.into());
                 }
-                records.push(record(kind, body?, &surroundings)?);
+                visit(record(kind, body?, &surroundings)?)?;
             }
         }
     }
-    Ok(records)
+    Ok(())
 }
 
 /// The record of one frame, as it stands in a stored row.

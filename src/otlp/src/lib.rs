@@ -28,7 +28,8 @@ mod resource;
 mod response;
 
 pub use decode::{
-    DecodeError, MAX_RECORD_BYTES, MAX_RECORDS, decode_body, decode_frame, decode_request,
+    DecodeError, MAX_RECORD_BYTES, MAX_RECORDS, decode_body, decode_each, decode_frame,
+    decode_request,
 };
 pub use decoded::{
     Buckets, DecodedPoint, DecodedRecord, LogFacts, PointValue, ResourceAttributes, SpanEvent,

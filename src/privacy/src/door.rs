@@ -166,19 +166,19 @@ impl Pass<'_> {
                 true
             }
             (FieldType::Map(entries), Value::Map(pairs)) => {
-                pairs.retain_mut(|(key, value)| {
-                    match entries.iter().find(|entry| entry.name == key) {
-                        Some(entry) => self.passes(entry, value),
-                        None => {
-                            *self.unknown += 1;
-                            false
-                        }
-                    }
-                });
+                pairs.retain_mut(|(key, value)| self.pair(entries, key, value));
                 true
             }
             _ => false,
         }
+    }
+
+    fn pair(&mut self, entries: &[FieldEntry], key: &str, value: &mut Value) -> bool {
+        if let Some(entry) = entries.iter().find(|entry| entry.name == key) {
+            return self.passes(entry, value);
+        }
+        *self.unknown += 1;
+        false
     }
 }
 
@@ -255,7 +255,9 @@ mod tests {
 
     fn load(points: Vec<Point>) -> Record {
         let mut metric = Metric::new(&LOAD);
-        points.into_iter().for_each(|point| metric.push(point));
+        for point in points {
+            metric.push(point);
+        }
         metric.into()
     }
 
