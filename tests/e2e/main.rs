@@ -1,1 +1,10 @@
 //! Promises kept by the real programs, one module each.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail by it")]
+
+mod bad_input;
+mod delivery;
+mod endpoint;
+mod kills;
+mod levels;
+mod off;
+mod preview;

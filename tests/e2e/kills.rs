@@ -1,0 +1,58 @@
+//! kill -9 in the middle of work: the ledger holds, and the collector misses nothing that was acknowledged.
+
+use candor_tests::{Agent, Collector, Settings, eventually};
+
+use crate::delivery::{assert_balanced, sequence};
+
+/// Kills in a row; the long suite multiplies them.
+fn rounds() -> u32 {
+    if std::env::var_os("CANDOR_LONG").is_some() { 200 } else { 20 }
+}
+
+#[test]
+fn twenty_kills_of_the_agent_lose_and_double_nothing() {
+    let collector = Collector::start();
+    let settings = Settings::to(&collector, 3).replace("200ms", "50ms").replace("500ms", "100ms");
+    let mut agent = Agent::prepare(&settings);
+    let mut uploaded = 0;
+    for round in 0..rounds() {
+        agent.run();
+        // Kill at another point of its work each time: at once, or after more records went out.
+        let wanted = uploaded + u64::from(round % 5) * 7;
+        uploaded = eventually("work", || {
+            let status = agent.status();
+            assert_balanced(&status);
+            status["events"]["uploaded"].as_u64().filter(|uploaded| *uploaded >= wanted)
+        });
+        agent.kill();
+    }
+    agent.run();
+    agent.settle();
+    let status = agent.status();
+    assert_balanced(&status);
+    assert_eq!(status["events"]["dropped"], 0, "{status}");
+    let generated = status["events"]["generated"].as_u64().unwrap();
+    assert_eq!(sequence(&collector.records()), (1..=generated).collect());
+}
+
+#[test]
+fn kills_of_the_collector_lose_and_double_nothing() {
+    let mut collector = Collector::start();
+    let settings = Settings::to(&collector, 3).replace("200ms", "50ms").replace("500ms", "100ms");
+    let agent = Agent::start(&settings);
+    for _ in 0..5 {
+        let before = agent.status()["events"]["uploaded"].as_u64().unwrap();
+        eventually("work", || {
+            assert_eq!(agent.ctl(&["flush"]).code, Some(0));
+            (agent.status()["events"]["uploaded"].as_u64()? > before).then_some(())
+        });
+        collector.kill();
+        collector.serve();
+    }
+    agent.settle();
+    let status = agent.status();
+    assert_balanced(&status);
+    let uploaded = status["events"]["uploaded"].as_u64().unwrap();
+    assert_eq!(status["events"]["dropped"], 0, "{status}");
+    assert_eq!(sequence(&collector.records()), (1..=uploaded).collect());
+}

@@ -1,0 +1,111 @@
+//! Lowering purges, raising sends nothing from before, and the owner's word is found by `explain`.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use candor_tests::{Agent, Collector, Settings, eventually};
+
+use crate::delivery::assert_balanced;
+
+/// From the return of the command until the level must hold.
+const PROMISE: Duration = Duration::from_secs(2);
+
+/// Whether any file under `dir` contains `needle`.
+fn holds(dir: &Path, needle: &[u8]) -> bool {
+    fs::read_dir(dir).unwrap().map(Result::unwrap).any(|entry| {
+        let path = entry.path();
+        if path.is_dir() {
+            return holds(&path, needle);
+        }
+        fs::read(&path)
+            .is_ok_and(|bytes| bytes.windows(needle.len()).any(|window| window == needle))
+    })
+}
+
+#[test]
+fn lowering_to_security_leaves_nothing_above_it_on_the_disk() {
+    // Nobody listens: everything waits.
+    let collector = Collector::prepare();
+    let agent = Agent::start(&Settings::to(&collector, 3));
+    let state = agent.path("var/lib/candor/x").parent().unwrap().to_owned();
+    eventually("records of every level wait", || {
+        let by_level = agent.status()["events"]["by_level"].clone();
+        ["0", "1", "2", "3"].iter().all(|level| by_level[level].as_u64() > Some(0)).then_some(())
+    });
+    eventually("they are on the disk", || {
+        (holds(&state, b"candor.process.table") && holds(&state, b"system.cpu.time")).then_some(())
+    });
+
+    let outcome = agent.ctl(&["set-level", "0", "--json"]);
+    let from = Instant::now();
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    assert_eq!(outcome.json()["effective"], 0, "{outcome:?}");
+    for name in [
+        "candor.process.table",
+        "system.cpu.time",
+        "candor.device.processor",
+        "candor.telemetry.health",
+    ] {
+        assert!(!holds(&state, name.as_bytes()), "{name} is still on the disk");
+    }
+    assert!(from.elapsed() < PROMISE, "the machine is too slow to tell");
+
+    let status = agent.status();
+    assert_balanced(&status);
+    assert_eq!(status["level"]["effective"], 0);
+    assert!(status["events"]["dropped_by_reason"]["withdrawn"].as_u64() > Some(0), "{status}");
+    // Nothing above level 0 is generated from now on, however many rounds pass.
+    let above = |status: &serde_json::Value| {
+        ["1", "2", "3"].map(|level| status["events"]["by_level"][level].as_u64().unwrap())
+    };
+    let generated = above(&status);
+    eventually("further rounds", || {
+        let answered = agent.ctl(&["flush"]).code == Some(0);
+        (answered && from.elapsed() > Duration::from_secs(3)).then_some(())
+    });
+    assert_eq!(above(&agent.status()), generated);
+}
+
+#[test]
+fn a_policy_overrides_the_operator_and_is_explained() {
+    let agent = Agent::start(&Settings::level(3));
+    agent.write("etc/candor/policy.d/10-org.toml", "AllowTelemetry = 1\n");
+    let status = eventually("the policy counts", || {
+        let status = agent.status();
+        (status["level"]["effective"] == 1).then_some(status)
+    });
+    assert!(status["level"]["source"].as_str().unwrap().contains("10-org.toml"), "{status}");
+    assert_eq!(status["level"]["name"], "basic");
+
+    let refused = agent.ctl(&["set-level", "2"]);
+    assert_eq!(refused.code, Some(3), "{refused:?}");
+    assert!(!agent.path("var/lib/candor/operator.toml").exists(), "a refused level was written");
+
+    let explained = agent.ctl(&["explain", "--json"]).json();
+    assert_eq!(explained["effective"], 1, "{explained}");
+    let layers = explained["layers"].as_array().unwrap();
+    assert!(
+        layers.iter().any(|layer| layer["value"] == 3),
+        "agent.toml is not explained: {explained}"
+    );
+
+    fs::remove_file(agent.path("etc/candor/policy.d/10-org.toml")).unwrap();
+    eventually("the policy is gone", || (agent.status()["level"]["effective"] == 3).then_some(()));
+}
+
+#[test]
+fn a_malformed_policy_counts_as_level_0_and_says_why() {
+    let agent = Agent::prepare(&Settings::level(3));
+    agent.write("etc/candor/policy.d/10-org.toml", "AllowTelemetry = \"much\"\n");
+    let mut agent = agent;
+    agent.run();
+    let status = agent.status();
+    assert_eq!(status["level"]["effective"], 0, "{status}");
+    assert_eq!(status["upload"]["state"], "hold", "{status}");
+    let explained = agent.ctl(&["explain"]);
+    assert!(
+        explained.stdout.contains("10-org.toml") && explained.stdout.contains("AllowTelemetry"),
+        "{explained:?}"
+    );
+}

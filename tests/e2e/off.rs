@@ -1,0 +1,127 @@
+//! Off is off: nothing pending, nothing written, nothing collected; and on is on again.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use candor_tests::{Agent, Collector, Settings, eventually};
+
+use crate::delivery::assert_balanced;
+
+/// Every file under `dir` with its size and time of change.
+fn files(dir: &Path, found: &mut BTreeMap<PathBuf, (u64, SystemTime)>) {
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    for entry in entries.map(Result::unwrap) {
+        let meta = entry.metadata().unwrap();
+        if meta.is_dir() {
+            files(&entry.path(), found);
+        } else {
+            found.insert(entry.path(), (meta.len(), meta.modified().unwrap()));
+        }
+    }
+}
+
+fn state(agent: &Agent) -> BTreeMap<PathBuf, (u64, SystemTime)> {
+    let mut found = BTreeMap::new();
+    files(&agent.root().join("var"), &mut found);
+    found
+}
+
+#[test]
+fn disable_purges_and_falls_silent_and_enable_goes_on() {
+    let collector = Collector::prepare();
+    let agent = Agent::start(&Settings::to(&collector, 2));
+    eventually("something waits", || {
+        (agent.status()["events"]["pending"].as_u64()? > 0).then_some(())
+    });
+
+    assert_eq!(agent.ctl(&["disable"]).code, Some(0));
+    let status = agent.status();
+    assert_eq!(status["upload"]["state"], "off", "{status}");
+    assert_eq!(status["upload"]["enabled"], false, "{status}");
+    assert_eq!(status["events"]["pending"], 0, "{status}");
+    assert!(status["events"]["dropped_by_reason"]["disabled"].as_u64() > Some(0), "{status}");
+    assert_balanced(&status);
+
+    // From two seconds on nothing changes on the disk, though ten sample intervals pass.
+    let from = Instant::now();
+    eventually("two seconds", || (from.elapsed() > Duration::from_secs(2)).then_some(()));
+    let before = state(&agent);
+    eventually("two more", || (from.elapsed() > Duration::from_secs(4)).then_some(()));
+    assert_eq!(state(&agent), before);
+
+    assert_eq!(agent.ctl(&["enable"]).code, Some(0));
+    let generated = status["events"]["generated"].as_u64().unwrap();
+    let after = eventually("it collects again", || {
+        let status = agent.status();
+        (status["events"]["generated"].as_u64()? > generated).then_some(status)
+    });
+    assert_eq!(after["install_id"], status["install_id"], "enabling must not make a new id");
+}
+
+#[test]
+fn the_time_of_silence_is_told_by_the_next_enable() {
+    let collector = Collector::start();
+    let agent = Agent::start(&Settings::to(&collector, 1));
+    assert_eq!(agent.ctl(&["disable"]).code, Some(0));
+    assert_eq!(agent.ctl(&["enable"]).code, Some(0));
+    agent.settle();
+    let changes: Vec<_> = collector
+        .records()
+        .into_iter()
+        .filter(|record| record["name"] == "candor.agent.change")
+        .collect();
+    let told: Vec<_> = changes
+        .iter()
+        .map(|change| &change["attributes"])
+        .map(|a| (&a["subject"], &a["from"], &a["to"]))
+        .collect();
+    assert!(
+        told.iter()
+            .any(|(subject, from, to)| **subject == "upload" && **from == "on" && **to == "off"),
+        "{told:?}"
+    );
+    assert!(
+        told.iter()
+            .any(|(subject, from, to)| **subject == "upload" && **from == "off" && **to == "on"),
+        "{told:?}"
+    );
+    let text = format!("{changes:?}");
+    assert!(
+        !text.contains("\"uid\": Number") && !text.contains("pid"),
+        "who did it must stay on the host: {text}"
+    );
+}
+
+#[test]
+fn a_host_that_is_off_from_its_first_start_gets_no_store_and_no_id() {
+    let collector = Collector::prepare();
+    let agent = Agent::start(&Settings::to(&collector, 3).with("UploadEnabled", "0"));
+    let status = agent.status();
+    assert!(status["install_id"].is_null(), "{status}");
+    assert_eq!(status["upload"]["state"], "off");
+    assert_eq!(status["events"]["generated"], 0);
+    assert!(!agent.root().join("var/lib/candor/spool.db").exists());
+    let before = state(&agent);
+    let from = Instant::now();
+    eventually("two seconds", || (from.elapsed() > Duration::from_secs(2)).then_some(()));
+    assert_eq!(state(&agent), before);
+}
+
+#[test]
+fn keep_pending_keeps_what_waits() {
+    let mut collector = Collector::prepare();
+    let agent = Agent::start(&Settings::to(&collector, 1));
+    let pending = eventually("something waits", || {
+        assert_eq!(agent.ctl(&["flush", "--stop-probes"]).code, Some(0));
+        agent.status()["events"]["pending"].as_u64().filter(|pending| *pending > 0)
+    });
+    assert_eq!(agent.ctl(&["disable", "--keep-pending"]).code, Some(0));
+    assert_eq!(agent.status()["events"]["pending"], pending);
+    collector.serve();
+    assert_eq!(agent.ctl(&["enable"]).code, Some(0));
+    agent.settle();
+    assert_eq!(agent.status()["events"]["dropped"], 0);
+    assert!(collector.records().len() as u64 >= pending);
+}
