@@ -1,1 +1,39 @@
-//! Stub.
+//! The one door out: what waits in the spool goes to a pinned endpoint, and the answer comes back
+//! to the ledger.
+//!
+//! ```text
+//! spool -> uploader -> body -> http -> tls (verifier) -> dial -> endpoint, or proxy -> endpoint
+//!    ^         |                |
+//!    +- decision <--- answer <--+
+//! ```
+//! [`decision`] is pure; everything that waits or sends is a thin shell around it.
+//!
+//! # Invariants
+//! - No byte leaves without a pinned key on the verified path.
+//! - Disabled means no packet, no DNS query and no timer.
+//! - Only a receiver's refusal of one record alone drops it; all other trouble keeps everything.
+
+mod answer;
+mod body;
+mod courier;
+mod day;
+pub mod decision;
+mod dial;
+mod drain;
+mod http;
+mod inbox;
+mod settings;
+mod sizing;
+mod status;
+mod tls;
+mod trouble;
+mod uploader;
+mod verifier;
+
+pub use answer::{Answer, Said};
+pub use settings::{BadEndpoint, Compression, Destination, Endpoint, Timing, UploadSettings};
+pub use status::{Command, Flushed, State, UploadStatus};
+pub use tls::Session;
+pub use trouble::{Reason, Trouble};
+pub use uploader::Uploader;
+pub use verifier::Refusal;

@@ -1,0 +1,295 @@
+//! Empties the spool: parcel by parcel to the endpoint, each answer to the ledger, until nothing
+//! waits or something is in the way. `uploader` says when.
+//!
+//! ```text
+//! next parcel -> size -> body -> compress -> day's bytes? -> send -> decide -> settle -+
+//!      ^                                                                               |
+//!      +-------------------------------------------------------------------------------+
+//! ```
+//!
+//! # Invariants
+//! - A row leaves the spool only by [`settle`](Drain::settle), after an answer. What is broken off
+//!   stays, and goes again with the same ids.
+//! - Sending can be broken off at once; settling is never broken off.
+//! - A parcel's rows are let go before its body is compressed, so that at most two copies are held.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use candor_model::{Kind, Level};
+use candor_otlp::{Part, request_body};
+use candor_spool::{Parcel, Row, RowId, Spool, SpoolError, Want};
+use tokio::sync::watch;
+
+use crate::answer::Answer;
+use crate::body::compress;
+use crate::courier::Courier;
+use crate::day::Day;
+use crate::decision::{self, Decision, Now, decide};
+use crate::http::Post;
+use crate::inbox::Inbox;
+use crate::sizing::Sizing;
+use crate::{Destination, Reason, Timing, Trouble, UploadSettings, UploadStatus};
+
+/// What the uploader remembers from one drain to the next.
+pub(crate) struct Memory {
+    pub(crate) sizing: Sizing,
+    pub(crate) day: Day,
+    /// Back-offs in a row.
+    pub(crate) failures: u32,
+    pub(crate) last_success: Option<SystemTime>,
+    /// Bytes written to the network.
+    pub(crate) sent: Arc<AtomicU64>,
+}
+
+/// What a drain is to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Goal {
+    /// Lanes above are left alone.
+    pub(crate) up_to: Level,
+    /// The day limit does not count.
+    pub(crate) unlimited: bool,
+    /// The first request is one row: a hold is probed.
+    pub(crate) probe: bool,
+}
+
+/// How a drain ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Nothing waits.
+    Drained,
+    /// Something is in the way: what, and when to try again.
+    Trouble { wait: Duration, trouble: Trouble },
+    /// Settings, or the stop, broke it off.
+    Interrupted,
+}
+
+/// One drain.
+pub(crate) struct Drain<'a> {
+    pub(crate) spool: &'a Spool,
+    pub(crate) settings: &'a UploadSettings,
+    pub(crate) destination: &'a Destination,
+    pub(crate) timing: &'a Timing,
+    pub(crate) status: &'a watch::Sender<UploadStatus>,
+    pub(crate) memory: &'a mut Memory,
+    pub(crate) goal: Goal,
+}
+
+/// What was sent, without the rows' bytes.
+struct Sent {
+    rows: Vec<RowId>,
+    records: u64,
+    bytes: usize,
+}
+
+impl Drain<'_> {
+    /// Sends until nothing waits or something is in the way.
+    pub(crate) async fn run(mut self, inbox: &mut Inbox) -> Outcome {
+        let sent = Arc::clone(&self.memory.sent);
+        let mut courier = Courier::new(self.destination, self.timing, &sent);
+        loop {
+            if inbox.is_over() {
+                return Outcome::Interrupted;
+            }
+            let max_bytes = if self.goal.probe { 1 } else { self.memory.sizing.bytes() };
+            let parcel = self.spool.next(Want { max_bytes, up_to: self.goal.up_to }).await;
+            let ended = match parcel {
+                Ok(None) => Some(Outcome::Drained),
+                Ok(Some(parcel)) => self.deliver(parcel, &mut courier, inbox).await,
+                Err(error) => Some(self.store_failed(&error)),
+            };
+            if let Some(outcome) = ended {
+                return outcome;
+            }
+            self.goal.probe = false;
+        }
+    }
+
+    /// One parcel there and its answer back; `Some` ends the drain.
+    async fn deliver(
+        &mut self,
+        parcel: Parcel,
+        courier: &mut Courier<'_>,
+        inbox: &mut Inbox,
+    ) -> Option<Outcome> {
+        let (kind, mut rows) = (parcel.kind, parcel.rows);
+        rows.truncate(self.memory.sizing.rows());
+        let sent = Sent::of(&rows);
+        let post = match self.post(kind, rows) {
+            Ok(post) => post,
+            Err(outcome) => return Some(outcome),
+        };
+        self.status.send_modify(|status| status.last_attempt = Some((self.timing.wall)()));
+        let before = self.memory.sent.load(Ordering::Relaxed);
+        let answer = tokio::select! {
+            biased;
+            () = inbox.interruption(self.settings) => None,
+            answer = courier.send(&post) => Some(answer),
+        };
+        self.count(before, courier);
+        match answer {
+            None => Some(Outcome::Interrupted),
+            Some(answer) => self.settle(&answer, &sent).await,
+        }
+    }
+
+    /// The request for these rows, if the day has room for it.
+    fn post(&self, kind: Kind, rows: Vec<Row>) -> Result<Post, Outcome> {
+        let body = assemble(kind, &self.settings.resource, &rows);
+        drop(rows);
+        let compression = self.destination.compression;
+        let body = compress(body, compression).map_err(|error| {
+            self.back_off(Trouble::new(
+                Reason::Store,
+                format!("a request cannot be compressed: {error}"),
+            ))
+        })?;
+        self.admit(body.len())?;
+        Ok(Post { kind, body: body.into(), compression })
+    }
+
+    fn admit(&self, bytes: usize) -> Result<(), Outcome> {
+        let limit = self.settings.max_bytes_per_day.filter(|_| !self.goal.unlimited);
+        let Some(limit) = limit else { return Ok(()) };
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.memory.day.admits(bytes, limit, (self.timing.wall)()).map_err(|wait| {
+            let detail = format!("upload.max_bytes_per_day ({limit} bytes) is spent");
+            Outcome::Trouble { wait, trouble: Trouble::new(Reason::DayLimit, detail) }
+        })
+    }
+
+    /// Books what the network saw of an attempt, whatever became of it.
+    fn count(&mut self, before: u64, courier: &Courier<'_>) {
+        let total = self.memory.sent.load(Ordering::Relaxed);
+        self.memory.day.spend(total.saturating_sub(before), (self.timing.wall)());
+        self.status.send_modify(|status| {
+            status.bytes_uploaded = total;
+            status.session = courier.session().or(status.session);
+        });
+    }
+
+    /// Does what the answer demands; `Some` ends the drain.
+    async fn settle(&mut self, answer: &Answer, sent: &Sent) -> Option<Outcome> {
+        let now = Now { wall: (self.timing.wall)(), random: (self.timing.random)() };
+        let state = decision::State {
+            failures: self.memory.failures,
+            records: sent.records,
+            interval: self.settings.interval,
+            last_success: self.memory.last_success,
+        };
+        let decision = decide(answer, now, &state);
+        tracing::debug!(rows = sent.rows.len(), records = sent.records, ?decision, "answered");
+        if !matches!(decision, Decision::BackOff { .. }) {
+            self.memory.failures = 0;
+        }
+        match decision {
+            Decision::Acknowledge { rejected, message, unreadable } => {
+                if let Err(error) = self.spool.uploaded(&sent.rows, rejected).await {
+                    return Some(self.store_failed(&error));
+                }
+                self.memory.sizing.decided(sent.rows.len());
+                self.succeeded(now.wall, rejected, unreadable, message);
+                None
+            }
+            Decision::Split { too_large } => self.split(sent, too_large).await,
+            Decision::DeadLetter { answer } => self.dead_letter(sent, answer).await,
+            Decision::BackOff { wait, trouble } => {
+                self.memory.failures = self.memory.failures.saturating_add(1);
+                Some(Outcome::Trouble { wait, trouble })
+            }
+            Decision::Hold { probe_after, trouble } => {
+                Some(Outcome::Trouble { wait: probe_after, trouble })
+            }
+        }
+    }
+
+    fn succeeded(
+        &mut self,
+        wall: SystemTime,
+        rejected: u64,
+        unreadable: bool,
+        message: Option<String>,
+    ) {
+        self.memory.last_success = Some(wall);
+        if let Some(message) = &message {
+            tracing::warn!(rejected, message, "the receiver took the records and says");
+        }
+        self.status.send_modify(|status| {
+            status.last_success = Some(wall);
+            status.requests += 1;
+            status.rejected += rejected;
+            status.unreadable_answers += u64::from(unreadable);
+            status.message = message.or_else(|| status.message.take());
+        });
+    }
+
+    async fn split(&mut self, sent: &Sent, too_large: bool) -> Option<Outcome> {
+        if too_large {
+            self.memory.sizing.too_large(sent.bytes);
+        }
+        match sent.rows.as_slice() {
+            [row] => match self.spool.split(*row).await {
+                Ok(true) => {
+                    self.memory.sizing.split();
+                    None
+                }
+                // The row is gone: its level was lowered meanwhile. The pause keeps a row that
+                // cannot be split from becoming a busy loop.
+                Ok(false) => Some(
+                    self.back_off(Trouble::new(Reason::Store, "a refused row could not be split")),
+                ),
+                Err(error) => Some(self.store_failed(&error)),
+            },
+            rows => {
+                self.memory.sizing.halve(rows.len());
+                None
+            }
+        }
+    }
+
+    async fn dead_letter(&mut self, sent: &Sent, answer: String) -> Option<Outcome> {
+        for row in &sent.rows {
+            if let Err(error) = self.spool.reject(*row, &answer).await {
+                return Some(self.store_failed(&error));
+            }
+        }
+        tracing::warn!(answer, "the receiver refused a record for good");
+        self.memory.sizing.found();
+        self.status.send_modify(|status| {
+            status.rejected += sent.records;
+            status.message = Some(answer);
+        });
+        None
+    }
+
+    fn store_failed(&mut self, error: &SpoolError) -> Outcome {
+        self.memory.failures = self.memory.failures.saturating_add(1);
+        self.back_off(Trouble::new(Reason::Store, crate::tls::chain(error)))
+    }
+
+    fn back_off(&self, trouble: Trouble) -> Outcome {
+        let wait = decision::back_off_for(self.memory.failures, (self.timing.random)());
+        Outcome::Trouble { wait, trouble }
+    }
+}
+
+impl Sent {
+    fn of(rows: &[Row]) -> Self {
+        Self {
+            rows: rows.iter().map(|row| row.id).collect(),
+            records: rows.iter().map(|row| u64::from(row.records)).sum(),
+            bytes: rows.iter().map(|row| row.bytes.len()).sum(),
+        }
+    }
+}
+
+/// The request's bytes: rows of the same boot that follow each other stand under one scope.
+fn assemble(kind: Kind, resource: &[u8], rows: &[Row]) -> Vec<u8> {
+    let runs: Vec<(&str, Vec<&[u8]>)> = rows
+        .chunk_by(|a, b| a.boot == b.boot)
+        .map(|run| (&*run[0].boot, run.iter().map(|row| row.bytes.as_slice()).collect()))
+        .collect();
+    let parts: Vec<Part<'_>> = runs.iter().map(|(boot, rows)| Part { boot, rows }).collect();
+    request_body(kind, resource, &parts)
+}

@@ -1,0 +1,191 @@
+//! One HTTP/1.1 connection to an endpoint, and one request at a time over it. `uploader` opens a
+//! link for a drain and lets it go when nothing waits.
+//!
+//! # Invariants
+//! - A request goes only over a [`secure`]d connection: no pin match, no byte.
+//! - Answers are bounded: [`MAX_ANSWER`] of head and of body, and one time limit for all of it.
+//! - Redirects are not followed, compressed answers are not opened.
+//! - No task is spawned and no socket outlives its link: dropping the link closes it at once.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use candor_model::Kind;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1::{self, Connection, SendRequest};
+use hyper::header::{
+    ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT,
+};
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
+
+use crate::answer::{Answer, Body, classify};
+use crate::body::encoding;
+use crate::dial::{Wire, dial};
+use crate::tls::{Session, failed, secure};
+use crate::{Compression, Destination, Timing};
+
+/// An answer's head, and its body, are read up to here.
+pub(crate) const MAX_ANSWER: usize = 64 * 1024;
+
+const PROTOBUF: &str = "application/x-protobuf";
+const AGENT: &str = concat!("candor/", env!("CARGO_PKG_VERSION"));
+
+/// One request: what is posted where.
+#[derive(Clone, Debug)]
+pub(crate) struct Post {
+    /// Which of the three paths.
+    pub(crate) kind: Kind,
+    /// The body as it goes over the wire.
+    pub(crate) body: Bytes,
+    /// How it was compressed.
+    pub(crate) compression: Compression,
+}
+
+/// The half of a connection that moves bytes; `None` when it has ended.
+type Driver = Option<Pin<Box<Connection<TokioIo<TlsStream<Wire>>, Full<Bytes>>>>>;
+
+/// An open connection.
+pub(crate) struct Link {
+    sender: SendRequest<Full<Bytes>>,
+    connection: Driver,
+    /// What the handshake agreed on.
+    pub(crate) session: Session,
+}
+
+impl Link {
+    /// Connects and shakes hands.
+    pub(crate) async fn open(
+        destination: &Destination,
+        timing: &Timing,
+        sent: &Arc<AtomicU64>,
+    ) -> Result<Self, Answer> {
+        let wire = dial(destination, timing, sent).await?;
+        let (stream, session) = secure(destination, wire, timing).await.outcome?;
+        let (sender, connection) = http1::Builder::new()
+            .max_buf_size(MAX_ANSWER)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| classify_error(&error))?;
+        Ok(Self { sender, connection: Some(Box::pin(connection)), session })
+    }
+
+    /// Whether the server has left the connection open for another request.
+    pub(crate) async fn is_open(&mut self) -> bool {
+        let Some(connection) = &mut self.connection else { return false };
+        tokio::select! {
+            biased;
+            _ended = connection => {
+                self.connection = None;
+                false
+            }
+            ready = self.sender.ready() => ready.is_ok(),
+        }
+    }
+
+    /// Posts, and waits for the whole answer.
+    pub(crate) async fn post(
+        &mut self,
+        destination: &Destination,
+        post: &Post,
+        timing: &Timing,
+    ) -> Answer {
+        let request = match request(destination, post) {
+            Ok(request) => request,
+            Err(error) => return Answer::Unready(format!("the request cannot be made: {error}")),
+        };
+        match timeout(timing.request, self.exchange(request)).await {
+            Err(_) => {
+                self.connection = None;
+                Answer::TimedOut("the answer to a request".into())
+            }
+            Ok(Err(error)) => {
+                self.connection = None;
+                classify_error(&error)
+            }
+            Ok(Ok((head, body))) => {
+                if matches!(body, Body::Unread(_)) {
+                    // The rest of it is still on the way.
+                    self.connection = None;
+                }
+                let retry_after = head.headers().get(RETRY_AFTER);
+                let retry_after = retry_after.and_then(|value| value.to_str().ok());
+                classify(post.kind, head.status().as_u16(), retry_after.map(Into::into), &body)
+            }
+        }
+    }
+
+    /// Drives the connection while the request is under way; there is no task that would.
+    async fn exchange(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<(Response<()>, Body), hyper::Error> {
+        let sender = &mut self.sender;
+        let mut answer = std::pin::pin!(async {
+            let response = sender.send_request(request).await?;
+            let (head, body) = response.into_parts();
+            let head = Response::from_parts(head, ());
+            let body = read(&head, body).await?;
+            Ok((head, body))
+        });
+        loop {
+            let Some(connection) = &mut self.connection else { return answer.await };
+            tokio::select! {
+                biased;
+                answer = &mut answer => return answer,
+                ended = connection => {
+                    self.connection = None;
+                    // The request's own error is told by `answer`; this one comes first where the
+                    // connection itself failed.
+                    ended?;
+                }
+            }
+        }
+    }
+}
+
+fn request(
+    destination: &Destination,
+    post: &Post,
+) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
+    let mut request = Request::builder()
+        .method(Method::POST)
+        .uri(destination.endpoint.path_for(post.kind))
+        .header(HOST, destination.endpoint.authority())
+        .header(USER_AGENT, AGENT)
+        .header(ACCEPT, PROTOBUF)
+        .header(CONTENT_TYPE, PROTOBUF)
+        .header(CONTENT_LENGTH, post.body.len());
+    if let Some(encoding) = encoding(post.compression) {
+        request = request.header(CONTENT_ENCODING, encoding);
+    }
+    request.body(Full::new(post.body.clone()))
+}
+
+async fn read(head: &Response<()>, mut body: Incoming) -> Result<Body, hyper::Error> {
+    let encoding = head.headers().get(CONTENT_ENCODING);
+    if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Ok(Body::Unread("the answer is compressed, and nobody asked for that"));
+    }
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        if let Some(data) = frame?.data_ref() {
+            if bytes.len() + data.len() > MAX_ANSWER {
+                return Ok(Body::Unread("the answer is larger than 64 KiB"));
+            }
+            bytes.extend_from_slice(data);
+        }
+    }
+    Ok(Body::Whole(bytes))
+}
+
+fn classify_error(error: &hyper::Error) -> Answer {
+    if error.is_parse() {
+        return Answer::NotHttp(format!("the server's answer is not HTTP: {error}"));
+    }
+    failed(error)
+}

@@ -1,0 +1,379 @@
+//! The uploader: waits until there is reason to send, drains, and says how it went. One task, run
+//! by `service`'s supervisor; it ends by the stop and by nothing else.
+//!
+//! ```text
+//!             interval, security, flush
+//!      +-> Idle ------------------------> drain --+-- nothing waits --> Idle
+//!      |                                    ^     +-- passing trouble -> BackOff (timer)
+//!      |      timer, flush, new settings    |     +-- a person must act -> Hold (probe)
+//!      +------------------------------------+
+//!      Off, and Hold for want of something: no timer; only settings end them
+//! ```
+//!
+//! # Invariants
+//! - Off: no packet, no DNS query, no timer; an upload under way is broken off at once.
+//! - Idle keeps no socket: a link lives as long as its drain.
+//! - The first drain after a start waits for a jitter of [0, min(interval, 60 s)], so that a fleet
+//!   that comes back from a power cut does not come as one; only a flush goes before it.
+//! - Whatever goes wrong is a state and a sentence in [`UploadStatus`], never an error.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use candor_model::Level;
+use candor_spool::{Ledger, Spool};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+use crate::day::Day;
+use crate::decision::between;
+use crate::drain::{Drain, Goal, Memory, Outcome};
+use crate::inbox::Inbox;
+use crate::sizing::Sizing;
+use crate::{Command, Destination, Reason, State, Timing, Trouble, UploadSettings, UploadStatus};
+
+/// The longest start jitter.
+const START_JITTER: Duration = Duration::from_mins(1);
+/// The fewest pins, unless one alone is allowed.
+const FEWEST_PINS: usize = 2;
+
+/// Uploads what waits in a spool.
+pub struct Uploader {
+    spool: Spool,
+    timing: Timing,
+    status: watch::Sender<UploadStatus>,
+}
+
+impl Uploader {
+    /// An uploader for a spool, and where it says how it does.
+    #[must_use]
+    pub fn new(spool: Spool) -> (Self, watch::Receiver<UploadStatus>) {
+        let (status, seen) = watch::channel(UploadStatus {
+            last_success: spool.ledger().last_upload,
+            ..UploadStatus::default()
+        });
+        (Self { spool, timing: Timing::default(), status }, seen)
+    }
+
+    /// The same with other time limits, clock and jitter.
+    #[must_use]
+    pub fn with_timing(self, timing: Timing) -> Self {
+        Self { timing, ..self }
+    }
+
+    /// Runs until `stop` holds a budget (or its sender is gone): then what waits is sent once more,
+    /// for as long as the budget lasts and only if nothing is in the way.
+    ///
+    /// Settings count at once; what is sent under settings that no longer allow it is broken off.
+    /// A flush is answered when everything that waited is decided, or when that cannot be now.
+    /// Can be dropped at any time: what was not acknowledged goes again with the same ids.
+    pub async fn run(
+        self,
+        settings: watch::Receiver<Arc<UploadSettings>>,
+        commands: mpsc::Receiver<Command>,
+        stop: watch::Receiver<Option<Duration>>,
+    ) {
+        let mut inbox = Inbox::new(settings, commands, stop);
+        let settings = inbox.settings();
+        let memory = Memory {
+            sizing: Sizing::new(),
+            day: Day::default(),
+            failures: 0,
+            last_success: self.status.borrow().last_success,
+            sent: Arc::new(AtomicU64::new(0)),
+        };
+        let jitter = settings.interval.min(START_JITTER);
+        let first = Instant::now() + between(Duration::ZERO, jitter, (self.timing.random)());
+        let phase = Phase::of(&settings, first);
+        let ledger = self.spool.changes();
+        let running = Running {
+            spool: self.spool,
+            timing: self.timing,
+            status: self.status,
+            inbox,
+            settings,
+            memory,
+            phase,
+            ledger,
+            security_seen: None,
+        };
+        running.run().await;
+    }
+}
+
+/// What the uploader is waiting for.
+#[derive(Debug)]
+enum Phase {
+    /// The next interval, a security record, a command.
+    Idle { next: Instant },
+    /// Time to pass.
+    BackOff { until: Instant, trouble: Trouble },
+    /// Somebody to act; `None` where only new settings can help.
+    Hold { probe: Option<Instant>, trouble: Trouble },
+    /// The owner to enable it.
+    Off,
+}
+
+impl Phase {
+    /// What settings allow, before anything is tried.
+    fn of(settings: &UploadSettings, first: Instant) -> Self {
+        let held = |trouble| Self::Hold { probe: None, trouble };
+        if !settings.enabled {
+            return Self::Off;
+        }
+        if let Some(trouble) = &settings.hold {
+            return held(trouble.clone());
+        }
+        let Some(destination) = &settings.destination else {
+            return held(Trouble::new(Reason::NoEndpoint, "no endpoint is configured"));
+        };
+        let pins = destination.pins.iter().collect::<BTreeSet<_>>().len();
+        let fewest = if destination.allow_single_pin { 1 } else { FEWEST_PINS };
+        if pins < fewest {
+            let detail = format!("{pins} of at least {fewest} different CertificatePins");
+            return held(Trouble::new(Reason::TooFewPins, detail));
+        }
+        Self::Idle { next: first }
+    }
+
+    fn after(trouble: Trouble, until: Instant) -> Self {
+        if trouble.reason.holds() {
+            Self::Hold { probe: Some(until), trouble }
+        } else {
+            Self::BackOff { until, trouble }
+        }
+    }
+
+    const fn due(&self) -> Option<Instant> {
+        match self {
+            Self::Idle { next } => Some(*next),
+            Self::BackOff { until, .. } => Some(*until),
+            Self::Hold { probe, .. } => *probe,
+            Self::Off => None,
+        }
+    }
+
+    /// Whether sending could be tried at all.
+    const fn can_try(&self) -> bool {
+        self.due().is_some()
+    }
+
+    const fn state(&self) -> State {
+        match self {
+            Self::Idle { .. } => State::Ok,
+            Self::BackOff { .. } => State::BackOff,
+            Self::Hold { .. } => State::Hold,
+            Self::Off => State::Off,
+        }
+    }
+
+    fn trouble(&self) -> Option<&Trouble> {
+        match self {
+            Self::BackOff { trouble, .. } | Self::Hold { trouble, .. } => Some(trouble),
+            Self::Idle { .. } | Self::Off => None,
+        }
+    }
+}
+
+/// Why the uploader wakes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wake {
+    Stop,
+    Settings,
+    Flush,
+    Due,
+    Security,
+}
+
+struct Running {
+    spool: Spool,
+    timing: Timing,
+    status: watch::Sender<UploadStatus>,
+    inbox: Inbox,
+    settings: Arc<UploadSettings>,
+    memory: Memory,
+    phase: Phase,
+    ledger: watch::Receiver<Ledger>,
+    /// Security records that were generated when the last drain began; `None` before the first.
+    security_seen: Option<u64>,
+}
+
+impl Running {
+    async fn run(mut self) {
+        loop {
+            self.publish();
+            match self.wait().await {
+                Wake::Stop => break,
+                Wake::Settings => self.obey(),
+                Wake::Flush => self.flush().await,
+                Wake::Due => {
+                    self.drain(Level::Full, false).await;
+                }
+                Wake::Security => {
+                    self.drain(Level::Security, false).await;
+                }
+            }
+        }
+        let drained = matches!(self.phase, Phase::Idle { .. }) && self.send_all(false).await;
+        self.answer(drained);
+    }
+
+    async fn wait(&mut self) -> Wake {
+        loop {
+            if self.inbox.stop_at.is_some() {
+                return Wake::Stop;
+            }
+            if self.inbox.changed {
+                return Wake::Settings;
+            }
+            if !self.inbox.flushes.is_empty() {
+                return Wake::Flush;
+            }
+            // What came while a drain was under way has changed nothing that this would notice.
+            if self.has_security() {
+                return Wake::Security;
+            }
+            let due = self.phase.due();
+            let listens = self.security_seen.is_some() && matches!(self.phase, Phase::Idle { .. });
+            tokio::select! {
+                biased;
+                _event = self.inbox.next() => {}
+                () = until(due) => return Wake::Due,
+                // Without a spool there is nothing to wait for but the stop.
+                changed = self.ledger.changed(), if listens => if changed.is_err() {
+                    self.security_seen = None;
+                },
+            }
+        }
+    }
+
+    fn has_security(&self) -> bool {
+        let idle = matches!(self.phase, Phase::Idle { .. });
+        self.security_seen.is_some_and(|seen| idle && self.security() > seen)
+    }
+
+    fn security(&self) -> u64 {
+        self.ledger.borrow().generated_by_level[usize::from(Level::Security.number())]
+    }
+
+    /// New settings: what they forbid ends, and a hold or a back-off ends at once.
+    fn obey(&mut self) {
+        let old = Arc::clone(&self.settings);
+        self.settings = self.inbox.settings();
+        let now = Instant::now();
+        if old.destination != self.settings.destination {
+            self.memory.sizing = Sizing::new();
+        }
+        self.memory.failures = 0;
+        let first = match self.phase {
+            Phase::Idle { next } => next.min(now + self.settings.interval),
+            _ => now,
+        };
+        self.phase = Phase::of(&self.settings, first);
+    }
+
+    /// Who asks for a flush while it runs is answered by the next one.
+    async fn flush(&mut self) {
+        let later = self.inbox.flushes.len();
+        let drained = self.phase.can_try() && self.send_all(true).await;
+        let newer = self.inbox.flushes.split_off(later);
+        self.answer(drained);
+        self.inbox.flushes = newer;
+    }
+
+    /// Sends what waits, and what lingers on its way into the spool.
+    async fn send_all(&mut self, unlimited: bool) -> bool {
+        if let Err(error) = self.spool.commit().await {
+            tracing::warn!(error = crate::tls::chain(&error), "what lingers is not committed");
+        }
+        self.drain(Level::Full, unlimited).await
+    }
+
+    fn answer(&mut self, drained: bool) {
+        self.publish();
+        let status = self.status.borrow().clone();
+        Inbox::answer(std::mem::take(&mut self.inbox.flushes), drained, &status);
+    }
+
+    /// Drains and takes up what comes of it. Whether nothing waits any more.
+    async fn drain(&mut self, up_to: Level, unlimited: bool) -> bool {
+        let settings = Arc::clone(&self.settings);
+        let Some(destination) = &settings.destination else { return false };
+        let began = Instant::now();
+        self.ledger.mark_unchanged();
+        self.security_seen = Some(self.security());
+        let probe = matches!(self.phase, Phase::Hold { .. });
+        let outcome = self.send(destination, Goal { up_to, unlimited, probe }).await;
+        let now = Instant::now();
+        let drained = matches!(outcome, Outcome::Drained);
+        match outcome {
+            Outcome::Drained => {
+                self.memory.failures = 0;
+                let next = match self.phase {
+                    Phase::Idle { next } if up_to < Level::Full => next,
+                    _ => began + settings.interval,
+                };
+                self.phase = Phase::Idle { next };
+            }
+            Outcome::Trouble { wait, trouble } => self.phase = Phase::after(trouble, now + wait),
+            Outcome::Interrupted => {}
+        }
+        drained
+    }
+
+    async fn send(&mut self, destination: &Destination, goal: Goal) -> Outcome {
+        let settings = Arc::clone(&self.settings);
+        let drain = Drain {
+            spool: &self.spool,
+            settings: &settings,
+            destination,
+            timing: &self.timing,
+            status: &self.status,
+            memory: &mut self.memory,
+            goal,
+        };
+        drain.run(&mut self.inbox).await
+    }
+
+    /// Says how things are, and logs it where that has changed.
+    fn publish(&self) {
+        let wall = (self.timing.wall)();
+        let next = self.phase.due().map(|due| due.saturating_duration_since(Instant::now()));
+        let (state, trouble) = (self.phase.state(), self.phase.trouble());
+        self.status.send_if_modified(|status| {
+            let endpoint = self.settings.destination.as_ref().map(|to| to.endpoint.to_string());
+            let changed = status.state != state || status.trouble.as_ref() != trouble;
+            if changed {
+                tell(state, trouble);
+            }
+            status.state = state;
+            status.trouble = trouble.cloned();
+            status.endpoint = endpoint;
+            status.next_attempt = next.and_then(|next| wall.checked_add(next));
+            true
+        });
+    }
+}
+
+fn tell(state: State, trouble: Option<&Trouble>) {
+    let Some(trouble) = trouble else {
+        tracing::info!(state = state.word(), "upload");
+        return;
+    };
+    tracing::warn!(
+        state = state.word(),
+        reason = trouble.reason.word(),
+        detail = trouble.detail,
+        remedy = trouble.remedy,
+        "upload"
+    );
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
