@@ -46,7 +46,7 @@ pub struct Now {
 }
 
 /// What the uploader knows beside the answer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct State {
     /// Attempts in a row that ended in a back-off.
     pub failures: u32,
@@ -248,4 +248,214 @@ fn is_plausible(wall: SystemTime, last_success: Option<SystemTime>) -> bool {
     let written = SystemTime::UNIX_EPOCH + WRITTEN;
     let earliest = last_success.and_then(|seen| seen.checked_sub(DRIFT)).unwrap_or(written);
     wall >= written.max(earliest) && wall <= written + FAR_FUTURE
+}
+
+#[cfg(test)]
+mod tests {
+    use candor_model::Pin;
+
+    use super::*;
+
+    const NOW: Now = Now { wall: SystemTime::UNIX_EPOCH, random: 0 };
+
+    fn now(seconds: u64, random: u64) -> Now {
+        Now { wall: SystemTime::UNIX_EPOCH + Duration::from_secs(seconds), random }
+    }
+
+    fn state(records: u64) -> State {
+        State { records, interval: Duration::from_mins(30), ..State::default() }
+    }
+
+    fn http(status: u16) -> Answer {
+        Answer::Http { status, retry_after: None, said: Said::Words("words".into()) }
+    }
+
+    fn retry(status: u16, header: &str) -> Answer {
+        let retry_after = Some(header.to_owned());
+        Answer::Http { status, retry_after, said: Said::Words(String::new()) }
+    }
+
+    /// The row of the answer table that a decision stands in.
+    fn row(answer: &Answer, records: u64) -> (&'static str, Option<Reason>) {
+        match decide(answer, NOW, &state(records)) {
+            Decision::Acknowledge { .. } => ("acknowledge", None),
+            Decision::BackOff { trouble, .. } => {
+                assert!(!trouble.reason.holds() && !trouble.remedy.is_empty());
+                ("back off", Some(trouble.reason))
+            }
+            Decision::Split { too_large } => (if too_large { "shrink" } else { "split" }, None),
+            Decision::DeadLetter { .. } => ("dead letter", None),
+            Decision::Hold { trouble, .. } => {
+                assert!(trouble.reason.holds() && !trouble.remedy.is_empty());
+                ("hold", Some(trouble.reason))
+            }
+        }
+    }
+
+    #[test]
+    fn every_status_stands_in_its_row_of_the_answer_table() {
+        for status in 0..=999 {
+            let expected = match status {
+                200..=299 => ("acknowledge", None),
+                408 | 429 | 500..=599 => ("back off", Some(Reason::Busy)),
+                0..=199 | 600.. => ("back off", Some(Reason::NotHttp)),
+                400 | 422 => ("split", None),
+                413 => ("shrink", None),
+                300..=399 => ("hold", Some(Reason::Redirect)),
+                401 | 403 | 407 => ("hold", Some(Reason::Unauthorized)),
+                404 => ("hold", Some(Reason::NotFound)),
+                _ => ("hold", Some(Reason::Refused)),
+            };
+            assert_eq!(row(&http(status), 2), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn one_refused_record_alone_is_dead_lettered_with_the_receivers_words() {
+        for status in [400, 413, 422] {
+            let answer = format!("HTTP {status}: words");
+            assert_eq!(decide(&http(status), NOW, &state(1)), Decision::DeadLetter { answer });
+        }
+    }
+
+    #[test]
+    fn what_is_no_answer_stands_in_its_row() {
+        let what = || "something".to_owned();
+        for (answer, expected) in [
+            (Answer::Lost(what()), ("back off", Some(Reason::Connection))),
+            (Answer::TimedOut(what()), ("back off", Some(Reason::Timeout))),
+            (Answer::NotHttp(what()), ("back off", Some(Reason::NotHttp))),
+            (Answer::Proxy(what()), ("hold", Some(Reason::Proxy))),
+            (Answer::ClientCertificate(what()), ("hold", Some(Reason::Certificate))),
+            (Answer::Unready(what()), ("hold", Some(Reason::Certificate))),
+        ] {
+            assert_eq!(row(&answer, 2), expected, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn a_partial_success_is_rejected_and_never_more_than_was_sent() {
+        let said = Said::Response(PartialSuccess { rejected: 9, error_message: "old".into() });
+        let answer = Answer::Http { status: 200, retry_after: None, said };
+        let message = Some("old".to_owned());
+        assert_eq!(
+            decide(&answer, NOW, &state(4)),
+            Decision::Acknowledge { rejected: 4, message, unreadable: false }
+        );
+    }
+
+    #[test]
+    fn success_with_an_unreadable_body_is_acknowledged_and_counted() {
+        let said = Said::Unreadable("html".into());
+        let answer = Answer::Http { status: 200, retry_after: None, said };
+        assert!(matches!(
+            decide(&answer, NOW, &state(4)),
+            Decision::Acknowledge { rejected: 0, unreadable: true, .. }
+        ));
+    }
+
+    fn wait(answer: &Answer, now: Now, failures: u32) -> Duration {
+        match decide(answer, now, &State { failures, ..state(2) }) {
+            Decision::BackOff { wait, .. } => wait,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn back_off_doubles_with_full_jitter_from_one_second_to_five_minutes() {
+        let second = |n| Duration::from_secs(n);
+        let most = |failures| {
+            (0..2000).map(|n| wait(&http(503), now(0, n * 1_000_003), failures)).max().unwrap()
+        };
+        for failures in [0, 1, 7, 8, 9, 31, 32, u32::MAX] {
+            assert_eq!(wait(&http(503), now(0, 0), failures), SHORTEST);
+            assert!(most(failures) <= LONGEST);
+        }
+        assert!(most(0) <= second(2) && most(0) > second(1));
+        assert!(most(3) <= second(16) && most(3) > second(14));
+        assert!(most(u32::MAX) > second(290));
+    }
+
+    #[test]
+    fn retry_after_is_honoured_in_seconds_and_as_a_date() {
+        let date = "Fri, 20 Nov 2026 08:00:00 GMT";
+        let at = 1_795_161_600;
+        let second = |n| Duration::from_secs(n);
+        assert_eq!(wait(&retry(429, "120"), now(0, 0), 0), second(120));
+        assert_eq!(wait(&retry(503, date), now(at - 90, 0), 0), second(90));
+        assert_eq!(wait(&retry(503, date), now(at + 90, 0), 0), SHORTEST);
+        for random in 0..5000 {
+            let waited = wait(&retry(429, "120"), now(0, random * 7919), 0);
+            assert!(waited >= second(120) && waited <= second(132));
+        }
+    }
+
+    #[test]
+    fn a_retry_after_that_is_nonsense_or_endless_does_not_silence_us() {
+        for nonsense in ["", "soon", "-5", "1.5", "Fri, 99 Nov"] {
+            assert_eq!(wait(&retry(503, nonsense), NOW, 0), SHORTEST, "{nonsense}");
+        }
+        for endless in ["99999999999", "99999999999999999999999999"] {
+            assert_eq!(wait(&retry(503, endless), NOW, 0), LONGEST_REQUESTED, "{endless}");
+        }
+    }
+
+    #[test]
+    fn a_hold_is_probed_seldom_and_no_more_seldom_than_the_interval() {
+        let minutes = Duration::from_mins;
+        for random in [0, 1, u64::MAX / 2, u64::MAX] {
+            let after = probe_after(minutes(240), random);
+            assert!(after >= PROBE / 2 && after <= PROBE);
+            let after = probe_after(minutes(4), random);
+            assert!(after >= minutes(2) && after <= minutes(4));
+        }
+        assert_eq!(probe_after(Duration::ZERO, 7), Duration::ZERO);
+    }
+
+    fn reason(refusal: Refusal, wall: u64, last_success: Option<u64>) -> Reason {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let state = State { last_success: last_success.map(at), ..state(2) };
+        match decide(&Answer::Certificate(refusal), now(wall, 0), &state) {
+            Decision::Hold { trouble, .. } => trouble.reason,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_clock_that_cannot_be_right_is_named_only_where_the_pin_matches() {
+        let time = SystemTime::UNIX_EPOCH;
+        let early = |pinned| Refusal::NotYetValid { not_before: time, pinned };
+        let late = |pinned| Refusal::Expired { not_after: time, pinned };
+        let (written, years) = (WRITTEN.as_secs(), 365 * 24 * 3600);
+        assert_eq!(reason(early(true), 0, None), Reason::Clock);
+        assert_eq!(reason(early(true), written - 1, None), Reason::Clock);
+        assert_eq!(reason(early(true), written + 1, None), Reason::Certificate);
+        assert_eq!(reason(early(true), written + 1, Some(written + years)), Reason::Clock);
+        assert_eq!(reason(early(false), 0, None), Reason::Certificate);
+        assert_eq!(reason(late(true), written + years, None), Reason::Certificate);
+        assert_eq!(reason(late(true), written + 30 * years, None), Reason::Clock);
+        assert_eq!(reason(late(false), written + 30 * years, None), Reason::Certificate);
+    }
+
+    #[test]
+    fn every_refusal_of_a_certificate_holds_with_its_own_remedy() {
+        let time = SystemTime::UNIX_EPOCH + WRITTEN;
+        let refusals = [
+            Refusal::Pin { seen: vec![Pin::from_bytes([1; 32])] },
+            Refusal::UnknownIssuer,
+            Refusal::Expired { not_after: time, pinned: true },
+            Refusal::NotYetValid { not_before: time, pinned: false },
+            Refusal::WrongName { expected: "a".into(), presented: vec!["b".into()] },
+            Refusal::Other("BadDer".into()),
+        ];
+        let remedies: std::collections::BTreeSet<_> = refusals
+            .map(|refusal| {
+                match decide(&Answer::Certificate(refusal), now(2_000_000_000, 0), &state(2)) {
+                    Decision::Hold { trouble, .. } => trouble.remedy,
+                    other => panic!("{other:?}"),
+                }
+            })
+            .into();
+        assert_eq!(remedies.len(), 6);
+    }
 }

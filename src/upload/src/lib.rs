@@ -15,6 +15,7 @@
 
 mod answer;
 mod body;
+mod certificate;
 mod courier;
 mod day;
 pub mod decision;
@@ -22,6 +23,7 @@ mod dial;
 mod drain;
 mod http;
 mod inbox;
+pub mod pins;
 mod settings;
 mod sizing;
 mod status;
