@@ -1,0 +1,51 @@
+//! Names of this host's accounts of people, for the scrubber: they are looked for in free text and
+//! go nowhere else.
+//!
+//! # Invariants
+//! - Accounts of services are left out: their names are ordinary words in diagnostic text.
+//! - A host that does not tell has no names; other findings do not depend on them.
+
+use candor_probes::Host;
+
+/// User ids of people on Linux (`login.defs`: from 1000; 60000 and above are the system's).
+const PEOPLE: std::ops::Range<u32> = 1000..60_000;
+/// Profile directories on Windows that belong to nobody.
+const NOBODY: [&str; 5] = ["Public", "Default", "Default User", "All Users", "desktop.ini"];
+
+/// Names from the account file and, on Windows, from the profile directories.
+pub(crate) fn of(host: &Host) -> Vec<String> {
+    let accounts = host.content(&host.etc("passwd")).unwrap_or_default();
+    let profiles = host.names(&host.path("Users"));
+    let profiles = profiles.into_iter().filter(|name| !NOBODY.contains(&name.as_str()));
+    people(&accounts).chain(profiles).collect()
+}
+
+/// `name:password:uid:…` of each person's line.
+fn people(accounts: &str) -> impl Iterator<Item = String> {
+    accounts.lines().filter_map(|line| {
+        let mut parts = line.split(':');
+        let (name, uid) = (parts.next()?, parts.nth(1)?);
+        uid.parse().is_ok_and(|uid| PEOPLE.contains(&uid)).then(|| name.to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn people_are_named_on_both_systems_and_services_are_not() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::new(root.path());
+        assert_eq!(of(&host), [""; 0]);
+        fs::create_dir_all(root.path().join("etc")).unwrap();
+        fs::create_dir_all(root.path().join("Users/Bob")).unwrap();
+        fs::create_dir_all(root.path().join("Users/Public")).unwrap();
+        let accounts = "root:x:0:0::/root:/bin/sh\nalice:x:1000:1000:A:/home/alice:/bin/sh\n\
+                        nobody:x:65534:65534::/:/bin/false\nbroken\n";
+        fs::write(root.path().join("etc/passwd"), accounts).unwrap();
+        assert_eq!(of(&host), ["alice", "Bob"]);
+    }
+}

@@ -1,0 +1,131 @@
+//! The catalog for people and programs: every event, metric and field that can ever leave, and the
+//! hash by which two builds are told apart.
+//!
+//! # Invariants
+//! - Rendered from [`CATALOG`], which the definitions of the events make: nothing is repeated here.
+//! - The hash covers names, levels, types, classes and units; not the wording of descriptions, nor
+//!   the order of entries.
+
+use std::fmt::Write;
+use std::sync::LazyLock;
+
+use candor_model::{CATALOG, EventEntry, FieldEntry, FieldType, Level, MetricEntry};
+use sha2::{Digest, Sha256};
+
+mod json;
+mod markdown;
+mod table;
+
+/// In which form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Columns for a terminal.
+    Table,
+    /// One JSON object.
+    Json,
+    /// Markdown with one section for each event.
+    Markdown,
+}
+
+/// What can leave at `level`, in the given form; ends with a line break.
+#[must_use]
+pub fn render(level: Level, format: Format) -> String {
+    match format {
+        Format::Table => table::render(level),
+        Format::Json => json::render(level),
+        Format::Markdown => markdown::render(level),
+    }
+}
+
+/// SHA-256 of the catalog in its canonical form, first 16 hexadecimal digits.
+#[must_use]
+pub fn hash() -> &'static str {
+    static HASH: LazyLock<String> = LazyLock::new(|| {
+        let digest = Sha256::digest(canonical(CATALOG.events, CATALOG.metrics));
+        digest[..8].iter().fold(String::new(), |mut hash, byte| {
+            // Writing to a `String` does not fail.
+            let _ = write!(hash, "{byte:02x}");
+            hash
+        })
+    });
+    &HASH
+}
+
+/// One line for each entry and field, sorted.
+fn canonical(events: &[&EventEntry], metrics: &[&MetricEntry]) -> String {
+    let mut lines = Vec::new();
+    for event in events {
+        lines.push(format!("event {} {}", event.name, event.level.number()));
+        lines.extend(flat(event.fields, Level::Full).iter().map(|row| row.line(event.name)));
+    }
+    for metric in metrics {
+        let (level, instrument) = (metric.level.number(), metric.instrument.name());
+        let (unit, class) = (metric.unit, metric.class.name());
+        lines.push(format!("metric {} {level} {instrument} {unit} {class}", metric.name));
+        lines.extend(flat(metric.attributes, Level::Full).iter().map(|row| row.line(metric.name)));
+    }
+    lines.sort_unstable();
+    lines.join("\n")
+}
+
+/// A field with its place: `drives[].size_bytes`.
+struct Row {
+    path: String,
+    entry: &'static FieldEntry,
+}
+
+impl Row {
+    fn line(&self, owner: &str) -> String {
+        let FieldEntry { level, class, unit, kind, .. } = self.entry;
+        let (level, class, kind) = (level.number(), class.name(), kind_text(kind));
+        format!("field {owner} {} {level} {class} {} {kind}", self.path, unit.unwrap_or("-"))
+    }
+}
+
+/// The fields up to `level`, nested ones after their owner.
+fn flat(fields: &'static [FieldEntry], level: Level) -> Vec<Row> {
+    let mut rows = Vec::new();
+    descend(fields, level, "", &mut rows);
+    rows
+}
+
+fn descend(fields: &'static [FieldEntry], level: Level, owner: &str, rows: &mut Vec<Row>) {
+    for entry in fields.iter().filter(|entry| entry.level <= level) {
+        let mut path = format!("{owner}{}", entry.name);
+        let mut kind = &entry.kind;
+        rows.push(Row { path: path.clone(), entry });
+        while let FieldType::List(inner) = kind {
+            path.push_str("[]");
+            kind = inner;
+        }
+        if let FieldType::Map(inner) = kind {
+            path.push('.');
+            descend(inner, level, &path, rows);
+        }
+    }
+}
+
+fn kind_text(kind: &FieldType) -> String {
+    match kind {
+        FieldType::Bool => "bool".to_owned(),
+        FieldType::Int => "int".to_owned(),
+        FieldType::Double => "double".to_owned(),
+        FieldType::Text => "text".to_owned(),
+        FieldType::Choice(words) => words.join("|"),
+        FieldType::List(inner) => format!("list of {}", kind_text(inner)),
+        FieldType::Map(_) => "map".to_owned(),
+    }
+}
+
+/// A doc comment as one line.
+fn prose(doc: &str) -> String {
+    doc.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn events(level: Level) -> impl Iterator<Item = &'static EventEntry> {
+    CATALOG.events.iter().copied().filter(move |event| event.level <= level)
+}
+
+fn metrics(level: Level) -> impl Iterator<Item = &'static MetricEntry> {
+    CATALOG.metrics.iter().copied().filter(move |metric| metric.level <= level)
+}
