@@ -22,7 +22,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use axum::routing::post;
 use candor_model::Kind;
-use candor_otlp::{DecodeError, PartialSuccess, decode_request, encode_response};
+use candor_otlp::{DecodeError, PartialSuccess, decode_each, encode_response};
 use tokio::sync::Semaphore;
 
 use crate::intake::{Intake, Limits, Received};
@@ -101,20 +101,23 @@ fn accepted(kind: Kind) -> Response {
 fn unfold(kind: Kind, received: Received, limit: usize) -> Result<Vec<Row>, Refusal> {
     let bytes = received.inflate(limit)?;
     let mut rows = Rows::default();
-    for record in decode_request(kind, &bytes).map_err(refusal)? {
-        rows.push(record);
+    decode_each(kind, &bytes, |record| {
+        rows.push(record).map_err(|source| Refusal::TooManyValues { source })?;
         if rows.bytes() > limit.saturating_mul(ROW_BYTES_PER_BYTE) {
             return Err(Refusal::TooLarge { limit });
         }
-    }
+        Ok(())
+    })?;
     Ok(rows.into_vec())
 }
 
-fn refusal(source: DecodeError) -> Refusal {
-    match source {
-        DecodeError::TooManyRecords | DecodeError::TooLarge { .. } => Refusal::TooMany { source },
-        DecodeError::Malformed { .. } | DecodeError::Truncated { .. } => {
-            Refusal::Protobuf { source }
+impl From<DecodeError> for Refusal {
+    fn from(source: DecodeError) -> Self {
+        match source {
+            DecodeError::TooManyRecords | DecodeError::TooLarge { .. } => Self::TooMany { source },
+            DecodeError::Malformed { .. } | DecodeError::Truncated { .. } => {
+                Self::Protobuf { source }
+            }
         }
     }
 }

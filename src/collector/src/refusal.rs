@@ -60,6 +60,13 @@ pub(crate) enum Refusal {
         #[source]
         source: candor_otlp::DecodeError,
     },
+    /// One record that unfolds too far.
+    #[error("a record is too large once it is unfolded: send smaller records")]
+    TooManyValues {
+        /// What there is too much of.
+        #[source]
+        source: crate::row::TooManyValues,
+    },
     /// The body did not arrive in time.
     #[error("the body did not arrive within {} s", limit.as_secs())]
     Slow {
@@ -119,9 +126,10 @@ impl Refusal {
     const fn status(&self) -> StatusCode {
         match self {
             Self::MediaType { .. } | Self::Encoding { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::TooLong { .. } | Self::TooLarge { .. } | Self::TooMany { .. } => {
-                StatusCode::PAYLOAD_TOO_LARGE
-            }
+            Self::TooLong { .. }
+            | Self::TooLarge { .. }
+            | Self::TooMany { .. }
+            | Self::TooManyValues { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Slow { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::Broken { .. } | Self::Compression { .. } | Self::Protobuf { .. } => {
                 StatusCode::BAD_REQUEST
@@ -135,8 +143,11 @@ impl Refusal {
         match self {
             Self::Busy | Self::Store { .. } => 14, // UNAVAILABLE
             Self::Slow { .. } => 4,                // DEADLINE_EXCEEDED
-            Self::TooLong { .. } | Self::TooLarge { .. } | Self::TooMany { .. } => 8, // RESOURCE_EXHAUSTED
-            _ => 3, // INVALID_ARGUMENT
+            Self::TooLong { .. }
+            | Self::TooLarge { .. }
+            | Self::TooMany { .. }
+            | Self::TooManyValues { .. } => 8, // RESOURCE_EXHAUSTED
+            _ => 3,                                // INVALID_ARGUMENT
         }
     }
 
