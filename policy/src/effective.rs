@@ -1,0 +1,72 @@
+//! The effective policy: the one value that everything else in the agent obeys.
+//!
+//! Made by `resolve.rs`, watched by every task; plain data.
+
+use candor_model::{Level, Pin};
+
+use crate::address::{HostPort, Url};
+use crate::explanation::Explanation;
+use crate::keys::Words;
+use crate::layer::LayerKind;
+
+/// The level that holds, and where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LevelDecision {
+    /// What was asked for on this host: the strongest statement below management policy, else what
+    /// policy or the default says.
+    pub requested: Level,
+    /// What holds.
+    pub effective: Level,
+    /// The place that decided, such as `policy.d/10-org.toml`.
+    pub source: String,
+    /// The layer that decided.
+    pub layer: LayerKind,
+    /// Why, such as `AllowTelemetry = 1`.
+    pub reason: String,
+}
+
+/// Why something that the operator asks for would not hold. Nothing is written then.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason} ({source_place})")]
+pub struct Refusal {
+    /// Why, such as `LockLevel = 1`.
+    pub reason: String,
+    /// The place that says so.
+    pub source_place: String,
+    /// The level that would hold instead; for upload, the level that holds.
+    pub effective: Level,
+}
+
+/// All layers together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effective {
+    /// The level.
+    pub level: LevelDecision,
+    /// Off means: nothing is collected, nothing leaves.
+    pub upload_enabled: bool,
+    /// Why, such as `UploadEnabled = 0`, with its place.
+    pub upload_reason: String,
+    /// Why upload holds for policy's sake: the management policy or the operator's setting is not
+    /// understood, so that what it says about upload, proxy, endpoint or pins is unknown.
+    pub hold: Option<String>,
+    /// The operator cannot change the level.
+    pub lock_level: bool,
+    /// The operator cannot enable or disable upload.
+    pub lock_upload: bool,
+    /// Where data goes.
+    pub events_endpoint: Option<Url>,
+    /// The pins, each once, in the order stated. How many are enough is the uploader's rule.
+    pub certificate_pins: Vec<Pin>,
+    /// The only way out.
+    pub telemetry_proxy: Option<HostPort>,
+    /// Whether the host name may be sent; never while policy is not understood.
+    pub allow_device_name: bool,
+    /// Every word by the same precedence, for what has no field of its own.
+    pub words: Words,
+    /// What places say without effect, each with its place: unknown keys and the like.
+    pub remarks: Vec<String>,
+    /// Places that the caller may not read: where there are any, the rest is not to be trusted.
+    pub not_readable: Vec<String>,
+    /// Why the level is what it is.
+    pub explanation: Explanation,
+}

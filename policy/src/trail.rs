@@ -1,0 +1,95 @@
+//! The local audit trail: who changed what, when and why. It lies outside the spool and the ledger, so
+//! that `disable` can be written down before everything else falls silent.
+//!
+//! ```text
+//! {"time":"2026-01-02T03:04:05Z","subject":"level","from":"2","to":"1","layer":"operator","role":"administrator",
+//!  "uid":0,"user":"root","pid":4711,"reason":"…"}                                   one JSON object a line
+//! ```
+//!
+//! # Invariants
+//! - A line is on the disk before the change that it names takes effect.
+//! - Only subject, from, to, layer and role ever leave this host; who and why stay in the trail.
+//!
+//! A trail that cannot be written is said in the log and stops no change: the owner's word counts more.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use candor_platform::FileError;
+use serde::{Deserialize, Serialize};
+
+/// One change.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// When, RFC 3339.
+    pub time: String,
+    /// `level`, `upload`, `endpoint` or `pins`.
+    pub subject: String,
+    /// The value before.
+    pub from: Option<String>,
+    /// The value after.
+    pub to: Option<String>,
+    /// The layer through which it changed.
+    pub layer: Option<String>,
+    /// In which role.
+    pub role: Option<String>,
+    /// The peer's user id.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub uid: Option<u32>,
+    /// The peer's user name.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub user: Option<String>,
+    /// The peer's process id.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pid: Option<u32>,
+    /// The reason given.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+}
+
+/// The trail.
+#[derive(Clone, Debug)]
+pub struct Trail {
+    path: PathBuf,
+}
+
+impl Trail {
+    /// The trail in this file; the file need not exist.
+    #[must_use]
+    pub fn at(path: &Path) -> Self {
+        Self { path: path.to_owned() }
+    }
+
+    /// Appends a change and waits until it is on the disk.
+    ///
+    /// # Errors
+    /// When the line cannot be written.
+    pub fn append(&self, entry: &Entry) -> Result<(), FileError> {
+        let line = serde_json::to_string(entry).unwrap_or_default();
+        candor_platform::append_line(&self.path, &line, 0o600)
+    }
+
+    /// Every change, oldest first. A line that a power cut tore is passed over.
+    #[must_use]
+    pub fn entries(&self) -> Vec<Entry> {
+        let text = fs::read_to_string(&self.path).unwrap_or_default();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_trail_gives_back_what_was_written_and_passes_over_a_torn_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.log");
+        let trail = Trail::at(&path);
+        assert_eq!(trail.entries(), []);
+        let entry = Entry { subject: "level".into(), to: Some("1".into()), uid: Some(0), ..Entry::default() };
+        trail.append(&entry).unwrap();
+        fs::write(&path, fs::read_to_string(&path).unwrap() + "{\"time\":\"20").unwrap();
+        assert_eq!(trail.entries(), [entry]);
+    }
+}
