@@ -1,0 +1,250 @@
+//! The asking side: typed calls over the control endpoint, one connection each. What `agentctl` and
+//! the tests use.
+//!
+//! # Invariants
+//! - Every call ends: each has the deadline of its route and a little more.
+//! - An answer is at most 16 MiB.
+//!
+//! On failure: a [`ClientError`], which knows the exit code that the contract gives it.
+
+use std::io;
+use std::time::Duration;
+
+use candor_platform::{Endpoint, Layout, Stream, connect};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::time::timeout;
+
+use crate::protocol::{
+    DisableRequest, ErrorBody, Explanation, FlushDone, FlushRequest, LevelChanged, LevelRequest,
+    LevelStatus, Refusal, Reloaded, Stats, Status, UploadChanged,
+};
+use crate::route::{self, Call, Route};
+
+/// How much longer than its own deadline the daemon is waited for.
+const GRACE: Duration = Duration::from_secs(5);
+const MAX_ANSWER: usize = 16 * 1024 * 1024;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody listens.
+    #[error("the agent does not run: nobody answers on {endpoint}")]
+    NoDaemon {
+        /// The endpoint.
+        endpoint: Endpoint,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// Somebody listened and gave no whole answer in time.
+    #[error("the agent does not answer on {endpoint}")]
+    NoAnswer {
+        /// The endpoint.
+        endpoint: Endpoint,
+        /// What ended the connection.
+        source: io::Error,
+    },
+    /// The system does not let this user connect.
+    #[error("this user may not connect to {endpoint}")]
+    MayNotConnect {
+        /// The endpoint.
+        endpoint: Endpoint,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The daemon answered that it will not.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// What answered is not an agent, or one of another time.
+    #[error("{endpoint} gave an answer that is not the agent's (status {status})")]
+    BadAnswer {
+        /// The endpoint.
+        endpoint: Endpoint,
+        /// The HTTP status.
+        status: u16,
+        /// Where the JSON is not what it should be.
+        source: serde_json::Error,
+    },
+}
+
+impl ClientError {
+    /// The exit code of `agentctl`: 69 no daemon, 4 not permitted, 3 refused by policy, 1 failed.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::NoDaemon { .. } | Self::NoAnswer { .. } => 69,
+            Self::MayNotConnect { .. } => 4,
+            Self::Refused(refusal) => refusal.code.exit_code(),
+            Self::BadAnswer { .. } => 1,
+        }
+    }
+
+    /// Whether no daemon runs, so that a command may work without one.
+    #[must_use]
+    pub fn is_no_daemon(&self) -> bool {
+        matches!(self, Self::NoDaemon { .. })
+    }
+}
+
+/// Asks the daemon of one layout.
+#[derive(Clone, Debug)]
+pub struct Client {
+    endpoint: Endpoint,
+}
+
+impl Client {
+    /// A client that connects at its first call.
+    #[must_use]
+    pub fn new(layout: &Layout) -> Self {
+        Self { endpoint: layout.control() }
+    }
+
+    /// A client of a daemon that listens now.
+    ///
+    /// # Errors
+    /// [`ClientError::NoDaemon`] or [`ClientError::MayNotConnect`].
+    pub async fn connect(layout: &Layout) -> Result<Self, ClientError> {
+        let client = Self::new(layout);
+        client.open().await.map(|_| client)
+    }
+
+    /// How the agent is.
+    ///
+    /// # Errors
+    /// [`ClientError`], as every call.
+    pub async fn status(&self) -> Result<Status, ClientError> {
+        self.ask(Call::Status, None).await
+    }
+
+    /// Which level holds and why.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn level(&self) -> Result<LevelStatus, ClientError> {
+        self.ask(Call::Level, None).await
+    }
+
+    /// Every layer and who won.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn explain(&self) -> Result<Explanation, ClientError> {
+        self.ask(Call::Explain, None).await
+    }
+
+    /// The ledger, reason by reason.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn stats(&self) -> Result<Stats, ClientError> {
+        self.ask(Call::Stats, None).await
+    }
+
+    /// Sets the operator's level.
+    ///
+    /// # Errors
+    /// [`ClientError`]; refused by policy where another level would hold.
+    pub async fn set_level(&self, request: &LevelRequest) -> Result<LevelChanged, ClientError> {
+        self.ask(Call::SetLevel, Some(request.json())).await
+    }
+
+    /// Turns collection and upload on.
+    ///
+    /// # Errors
+    /// [`ClientError`]; refused by policy where it is locked.
+    pub async fn enable(&self) -> Result<UploadChanged, ClientError> {
+        self.ask(Call::Enable, None).await
+    }
+
+    /// Turns collection and upload off.
+    ///
+    /// # Errors
+    /// [`ClientError`]; refused by policy where it is locked.
+    pub async fn disable(&self, request: DisableRequest) -> Result<UploadChanged, ClientError> {
+        self.ask(Call::Disable, Some(request.json())).await
+    }
+
+    /// Uploads now.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn flush(&self, request: FlushRequest) -> Result<FlushDone, ClientError> {
+        self.ask(Call::Flush, Some(request.json())).await
+    }
+
+    /// Reads the configuration again.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn reload(&self) -> Result<Reloaded, ClientError> {
+        self.ask(Call::Reload, None).await
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        call: Call,
+        body: Option<Value>,
+    ) -> Result<T, ClientError> {
+        let route = route::of(call);
+        let stream = self.open().await?;
+        let answer = timeout(route.deadline + GRACE, exchange(stream, route, body)).await;
+        let (status, bytes) = answer
+            .map_err(io::Error::from)
+            .flatten()
+            .map_err(|source| ClientError::NoAnswer { endpoint: self.endpoint.clone(), source })?;
+        let bad = |source| {
+            let status = status.as_u16();
+            ClientError::BadAnswer { endpoint: self.endpoint.clone(), status, source }
+        };
+        if status.is_success() {
+            return serde_json::from_slice(&bytes).map_err(bad);
+        }
+        let body: ErrorBody = serde_json::from_slice(&bytes).map_err(bad)?;
+        Err(ClientError::Refused(body.error))
+    }
+
+    async fn open(&self) -> Result<Stream, ClientError> {
+        connect(&self.endpoint).await.map_err(|source| {
+            let endpoint = self.endpoint.clone();
+            if source.kind() == io::ErrorKind::PermissionDenied {
+                ClientError::MayNotConnect { endpoint, source }
+            } else {
+                ClientError::NoDaemon { endpoint, source }
+            }
+        })
+    }
+}
+
+/// One request and its answer.
+async fn exchange(
+    stream: Stream,
+    route: &Route,
+    body: Option<Value>,
+) -> io::Result<(StatusCode, Bytes)> {
+    let body = body.map(|value| value.to_string()).unwrap_or_default();
+    let request = Request::builder()
+        .method(&route.method)
+        .uri(route.path)
+        .header(HOST, "localhost")
+        .header(CONTENT_TYPE, "application/json")
+        .body(Full::new(Bytes::from(body)))
+        .map_err(io::Error::other)?;
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+    let answer = async move {
+        let answer = sender.send_request(request).await.map_err(io::Error::other)?;
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
+        body.map(|body| (status, body.to_bytes())).map_err(io::Error::other)
+    };
+    // The connection moves the bytes. It ends when the sender is dropped after the answer, or with
+    // the error that the answer reports as well.
+    let (answer, _) = tokio::join!(answer, connection);
+    answer
+}

@@ -1,0 +1,27 @@
+//! What goes over the control endpoint: requests, answers, errors. Shared by server, client and
+//! everybody who reads `agentctl --json`.
+//!
+//! # Invariants
+//! - The JSON of [`Status`] and [`Explanation`] is the contract's, name by name.
+//! - Readers pass over fields they do not know (a newer daemon); requests with unknown fields are
+//!   refused (a mistyped one must not be ignored).
+//! - A fact that is not known is null.
+//!
+//! On failure: [`Refusal`].
+
+mod answer;
+mod refusal;
+mod request;
+mod status;
+
+pub use answer::{
+    ExplainedLayer, Explanation, FlushDone, LevelChanged, ReasonCount, Reloaded, Stats,
+    UploadChanged,
+};
+pub(crate) use refusal::ErrorBody;
+pub use refusal::{Code, Refusal};
+pub(crate) use request::parse_nothing;
+pub use request::{DisableRequest, FlushRequest, LevelRequest};
+pub use status::{
+    CostStatus, EventCounts, LevelStatus, LossBound, ProbeStatus, SpoolStatus, Status, UploadStatus,
+};

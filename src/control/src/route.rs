@@ -1,0 +1,125 @@
+//! The routes: path, method, the role that each needs and how long it may take, in one table that
+//! server and client share.
+//!
+//! # Invariants
+//! - Every [`Call`] stands in the table once; a path is spelled nowhere else.
+//! - A route without a role cannot be written down.
+//!
+//! On failure: [`Missing`] says whether the path or the method is wrong.
+
+use std::time::Duration;
+
+use candor_platform::Role;
+use hyper::Method;
+
+/// What a client can ask for, in the order of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    Status,
+    Level,
+    Explain,
+    Stats,
+    SetLevel,
+    Enable,
+    Disable,
+    Flush,
+    Reload,
+}
+
+/// One line of the table.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) call: Call,
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    /// The lowest role that may ask.
+    pub(crate) role: Role,
+    /// From the end of the head to the answer.
+    pub(crate) deadline: Duration,
+}
+
+/// Why no route matches.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    Path,
+    /// The path exists, with these methods.
+    Method(Vec<&'static str>),
+}
+
+const ORDINARY: Duration = Duration::from_secs(30);
+/// A flush that waits lasts as long as the upload does.
+const FLUSH: Duration = Duration::from_mins(2);
+
+static ROUTES: [Route; 9] = [
+    get(Call::Status, "/v1/status", Role::Anyone),
+    get(Call::Level, "/v1/level", Role::Anyone),
+    get(Call::Explain, "/v1/explain", Role::Anyone),
+    get(Call::Stats, "/v1/stats", Role::Anyone),
+    post(Call::SetLevel, "/v1/level", ORDINARY),
+    post(Call::Enable, "/v1/enable", ORDINARY),
+    post(Call::Disable, "/v1/disable", ORDINARY),
+    post(Call::Flush, "/v1/flush", FLUSH),
+    post(Call::Reload, "/v1/reload", ORDINARY),
+];
+
+const fn get(call: Call, path: &'static str, role: Role) -> Route {
+    Route { call, method: Method::GET, path, role, deadline: ORDINARY }
+}
+
+/// What changes something is for administrators, all of it.
+const fn post(call: Call, path: &'static str, deadline: Duration) -> Route {
+    Route { call, method: Method::POST, path, role: Role::Administrator, deadline }
+}
+
+/// The route of a request.
+pub(crate) fn find(method: &Method, path: &str) -> Result<&'static Route, Missing> {
+    let mut others = Vec::new();
+    for route in ROUTES.iter().filter(|route| route.path == path) {
+        if route.method == method {
+            return Ok(route);
+        }
+        others.push(route.method.as_str());
+    }
+    Err(if others.is_empty() { Missing::Path } else { Missing::Method(others) })
+}
+
+/// The route of a call.
+pub(crate) fn of(call: Call) -> &'static Route {
+    // The table has one line for each call, in the order of the calls.
+    &ROUTES[call as usize]
+}
+
+/// The longest that a peer of this role may keep a route busy.
+pub(crate) fn longest_for(role: Role) -> Duration {
+    let open = ROUTES.iter().filter(|route| route.role <= role);
+    open.map(|route| route.deadline).max().unwrap_or(ORDINARY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_call_finds_its_own_route() {
+        for route in &ROUTES {
+            assert_eq!(of(route.call).call, route.call);
+            assert_eq!(find(&route.method, route.path).unwrap().call, route.call);
+        }
+    }
+
+    #[test]
+    fn what_changes_something_is_for_administrators_alone() {
+        for route in &ROUTES {
+            assert_eq!(route.method == Method::POST, route.role == Role::Administrator);
+        }
+    }
+
+    #[test]
+    fn a_wrong_method_and_a_wrong_path_are_told_apart() {
+        let missing = find(&Method::DELETE, "/v1/level").unwrap_err();
+        assert_eq!(missing, Missing::Method(vec!["GET", "POST"]));
+        for path in ["/", "/v1", "/v1/status/", "/v1/statu", "/V1/status", "*"] {
+            assert_eq!(find(&Method::GET, path).unwrap_err(), Missing::Path, "{path}");
+        }
+    }
+}
