@@ -168,6 +168,12 @@ macro_rules! choice {
             pub const fn word(self) -> &'static str {
                 match self { $( Self::$variant => $word, )+ }
             }
+
+            /// What a word means; `None` for a word that is none of these.
+            #[must_use]
+            pub fn from_word(word: &str) -> Option<Self> {
+                match word { $( $word => Some(Self::$variant), )+ _ => None }
+            }
         }
 
         impl $crate::Field for $Enum {
@@ -263,6 +269,12 @@ mod tests {
         assert_eq!(entry.fields[1].kind, FieldType::List(&Wheel::TYPE));
         let FieldType::Map(wheel) = Wheel::TYPE else { unreachable!() };
         assert_eq!((wheel[0].unit, wheel[0].class), (Some("mm"), Class::System));
+    }
+
+    #[test]
+    fn a_choice_reads_back_from_its_word() {
+        assert_eq!(Colour::from_word("blue"), Some(Colour::Blue));
+        assert_eq!(Colour::from_word("Blue"), None);
     }
 
     #[test]
