@@ -9,7 +9,7 @@
 //! ([`None`]); a probe that cannot do without it uses [`Host::require`] and fails with the path.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::ProbeError;
@@ -89,6 +89,13 @@ impl Host {
         Some(String::from_utf8_lossy(&self.bytes(path)?).into_owned())
     }
 
+    /// The first `limit` bytes of a file as text, or `None` where the host does not tell.
+    #[must_use]
+    pub fn head(&self, path: &Path, limit: u64) -> Option<String> {
+        let bytes = read_up_to(path, limit).ok()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     /// The bytes of a file, or `None` where the host does not tell.
     #[must_use]
     pub fn bytes(&self, path: &Path) -> Option<Vec<u8>> {
@@ -110,6 +117,22 @@ impl Host {
         self.text(path)?.parse().ok()
     }
 
+    /// Where a path leads, links followed, relative to the root; `None` when it leads nowhere or
+    /// out of the root.
+    #[must_use]
+    pub fn leads_to(&self, path: &Path) -> Option<PathBuf> {
+        let real = fs::canonicalize(path).ok()?;
+        let root = fs::canonicalize(&self.root).ok()?;
+        real.strip_prefix(root).ok().map(Path::to_owned)
+    }
+
+    /// The last name of where a link leads, as sysfs tells drivers and subsystems.
+    #[must_use]
+    pub fn link_name(&self, path: &Path) -> Option<String> {
+        let target = fs::read_link(path).ok()?;
+        Some(target.file_name()?.to_str()?.to_owned())
+    }
+
     /// The names in a directory, sorted; empty when it is not there.
     #[must_use]
     pub fn names(&self, directory: &Path) -> Vec<String> {
@@ -121,9 +144,13 @@ impl Host {
     }
 }
 
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    read_up_to(path, MAX_FILE_BYTES)
+}
+
+fn read_up_to(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
+    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

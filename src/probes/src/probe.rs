@@ -123,3 +123,11 @@ pub struct ProbeStatus {
     /// CPU time of its rounds since the agent started; zero where the system does not tell.
     pub cpu: Duration,
 }
+
+/// The event as a record, or nothing when the host told nothing at all.
+pub(crate) fn record<E>(event: E) -> Vec<Record>
+where
+    E: Default + PartialEq + Into<Record>,
+{
+    if event == E::default() { Vec::new() } else { vec![event.into()] }
+}

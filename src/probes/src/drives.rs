@@ -1,0 +1,84 @@
+//! `candor.device.storage`: how many drives there are, and what each is.
+//!
+//! Linux reads `sys/block`. Windows does not tell of drives yet: without a safe call for it, the
+//! event is absent there.
+//!
+//! # Invariants
+//! - No drive is opened or asked: what the kernel remembers is enough, and wakes nothing.
+//! - No name, serial number or world-wide name of a drive is read.
+//! - Partitions, volumes, arrays, loop devices and memory disks are no drives.
+//!
+//! Nothing here fails: what is not there is absent.
+
+use candor_model::events::device::{Drive, Storage};
+use candor_model::{Level, Record};
+
+use crate::probe::record;
+use crate::{Host, Moment, Probe, ProbeError, Rhythm};
+
+#[cfg(not(windows))]
+#[path = "drives/linux.rs"]
+mod os;
+#[cfg(windows)]
+#[path = "drives/windows.rs"]
+mod os;
+
+/// The most drives that are listed; all are counted.
+const MAX_LISTED: usize = 256;
+
+/// The probe.
+#[derive(Debug, Default)]
+pub(crate) struct Drives;
+
+impl Probe for Drives {
+    fn name(&self) -> &'static str {
+        "drives"
+    }
+
+    fn level(&self) -> Level {
+        Level::Basic
+    }
+
+    fn rhythm(&self) -> Rhythm {
+        Rhythm::Inventory
+    }
+
+    fn report(&mut self, host: &Host, _now: Moment) -> Result<Vec<Record>, ProbeError> {
+        Ok(os::drives(host).map(storage).map_or_else(Vec::new, record))
+    }
+}
+
+fn storage(mut drives: Vec<Drive>) -> Storage {
+    let count = u32::try_from(drives.len()).ok();
+    drives.truncate(MAX_LISTED);
+    Storage { count, drives: Some(drives) }
+}
+
+/// A model without the suffix that tells the variant for one maker or region:
+/// `SAMSUNG MZVL21T0HCLR-00B00` becomes `SAMSUNG MZVL21T0HCLR`.
+#[cfg_attr(
+    all(windows, not(test)),
+    expect(dead_code, reason = "Windows does not tell of drives yet")
+)]
+fn family(model: &str) -> &str {
+    let start = model.rfind(' ').map_or(0, |space| space + 1);
+    let word = &model[start..];
+    let Some(dash) = word.find('-') else { return model };
+    let stem = &word[..dash];
+    let is_number = stem.len() >= 5 && stem.bytes().any(|byte| byte.is_ascii_digit());
+    if is_number { &model[..start + dash] } else { model }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variant_is_cut_off_and_nothing_else() {
+        assert_eq!(family("SAMSUNG MZVL21T0HCLR-00B00"), "SAMSUNG MZVL21T0HCLR");
+        assert_eq!(family("WDC WD40EFRX-68N32N0"), "WDC WD40EFRX");
+        assert_eq!(family("Samsung SSD 970 EVO Plus 1TB"), "Samsung SSD 970 EVO Plus 1TB");
+        assert_eq!(family("PC-SN730"), "PC-SN730");
+        assert_eq!(family("KXG60ZNV512G"), "KXG60ZNV512G");
+    }
+}

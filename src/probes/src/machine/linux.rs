@@ -1,0 +1,100 @@
+//! The machine as Linux shows it: DMI texts or the device tree, and the traces of hypervisors.
+//!
+//! # Invariants
+//! - Only files that every user may read.
+
+use candor_model::events::device::{Architecture, Hypervisor, Machine};
+
+use super::{architecture, chassis, fact, firmware_date, hypervisor_by_name};
+use crate::Host;
+
+/// The first processors of `proc/cpuinfo`; all say the same of the machine.
+const CPUINFO_BYTES: u64 = 16 * 1024;
+
+pub(super) fn machine(host: &Host) -> Machine {
+    let dmi = |name: &str| fact(&host.text(&host.sys("class/dmi/id").join(name))?);
+    let manufacturer = dmi("sys_vendor");
+    let model = dmi("product_name").or_else(|| board(host));
+    let cpuinfo = host.head(&host.proc("cpuinfo"), CPUINFO_BYTES).unwrap_or_default();
+    let hypervisor = hypervisor(host, manufacturer.as_deref(), model.as_deref());
+    Machine {
+        chassis: host.number(&host.sys("class/dmi/id/chassis_type")).and_then(chassis),
+        firmware_vendor: dmi("bios_vendor"),
+        firmware_version: dmi("bios_version"),
+        firmware_date: dmi("bios_date").and_then(|date| firmware_date(&date)),
+        is_virtual: is_virtual(host, hypervisor, &cpuinfo),
+        hypervisor,
+        architecture: instruction_set(host, &cpuinfo),
+        manufacturer,
+        model,
+    }
+}
+
+/// The board's name in the device tree; it contains the maker's.
+fn board(host: &Host) -> Option<String> {
+    let model = host.text(&host.sys("firmware/devicetree/base/model"));
+    fact(&model.or_else(|| host.text(&host.proc("device-tree/model")))?)
+}
+
+fn hypervisor(host: &Host, maker: Option<&str>, model: Option<&str>) -> Option<Hypervisor> {
+    let named = hypervisor_by_name(maker.unwrap_or_default(), model.unwrap_or_default());
+    // QEMU says its own name whether KVM runs below it or not.
+    named.filter(|named| *named != Hypervisor::Qemu).or_else(|| traced(host)).or(named)
+}
+
+/// What a hypervisor leaves behind where no DMI tells of it.
+fn traced(host: &Host) -> Option<Hypervisor> {
+    if host.text(&host.sys("hypervisor/type")).as_deref() == Some("xen") {
+        // The privileged domain is the physical machine itself.
+        let capabilities = host.text(&host.proc("xen/capabilities")).unwrap_or_default();
+        return (!capabilities.contains("control_d")).then_some(Hypervisor::Xen);
+    }
+    if !host.names(&host.sys("bus/vmbus/devices")).is_empty() {
+        return Some(Hypervisor::HyperV);
+    }
+    let clocks = host.sys("devices/system/clocksource/clocksource0/available_clocksource");
+    let clocks = host.text(&clocks).unwrap_or_default();
+    if clocks.contains("kvm-clock") {
+        return Some(Hypervisor::Kvm);
+    }
+    let tree = host.text(&host.sys("firmware/devicetree/base/hypervisor/compatible"))?;
+    let known = [("kvm", Hypervisor::Kvm), ("xen", Hypervisor::Xen)];
+    known.into_iter().find(|(word, _)| tree.contains(word)).map(|(_, hypervisor)| hypervisor)
+}
+
+/// Told by a hypervisor's name, by the processor's `hypervisor` flag on x86, or by a device tree,
+/// in which a virtual machine without a name is `linux,dummy-virt`.
+fn is_virtual(host: &Host, hypervisor: Option<Hypervisor>, cpuinfo: &str) -> Option<bool> {
+    if hypervisor.is_some() {
+        return Some(true);
+    }
+    if let Some(flags) = cpuinfo_value(cpuinfo, "flags") {
+        return Some(flags.split_whitespace().any(|flag| flag == "hypervisor"));
+    }
+    let compatible = host.text(&host.sys("firmware/devicetree/base/compatible"));
+    let compatible = compatible.or_else(|| host.text(&host.proc("device-tree/compatible")))?;
+    Some(compatible.contains("dummy-virt"))
+}
+
+/// The kernel says it since 6.1; before, the processor's own words do.
+fn instruction_set(host: &Host, cpuinfo: &str) -> Option<Architecture> {
+    if let Some(word) = host.text(&host.proc("sys/kernel/arch")) {
+        return architecture(&word);
+    }
+    if host.is_live() {
+        return architecture(std::env::consts::ARCH);
+    }
+    if let Some(flags) = cpuinfo_value(cpuinfo, "flags") {
+        let is_long = flags.split_whitespace().any(|flag| flag == "lm");
+        return Some(if is_long { Architecture::Amd64 } else { Architecture::X86 });
+    }
+    match cpuinfo_value(cpuinfo, "CPU architecture")? {
+        "8" | "AArch64" => Some(Architecture::Arm64),
+        _ => Some(Architecture::Arm32),
+    }
+}
+
+fn cpuinfo_value<'a>(cpuinfo: &'a str, key: &str) -> Option<&'a str> {
+    let mut lines = cpuinfo.lines().filter_map(|line| line.split_once(':'));
+    lines.find(|(name, _)| name.trim() == key).map(|(_, value)| value.trim())
+}
