@@ -141,6 +141,7 @@ fn init(dir: &Path, args: &InitArgs) -> anyhow::Result<()> {
 }
 
 fn serve(dir: PathBuf, args: ServeArgs) -> anyhow::Result<()> {
+    candor_platform::tune_allocator();
     tracing_subscriber::fmt()
         .with_writer(io::stderr)
         .with_max_level(tracing_subscriber::filter::LevelFilter::INFO)

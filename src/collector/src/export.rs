@@ -6,8 +6,8 @@
 //!
 //! # Invariants
 //! - A 2xx is sent only after the records are committed, with an fsync, in the store.
-//! - At most [`Limits::requests`](crate::serve::Limits) requests are unfolded in memory at once; the
-//!   others wait compressed, then get a 503.
+//! - At most [`Limits::requests`](crate::serve::Limits) requests are unfolded at once; the others wait
+//!   compressed, then get a 503. Rows that wait for the store have a budget of their own there.
 //! - Decompression and decoding run on a blocking thread: one large request never delays the
 //!   connections.
 //!
@@ -27,7 +27,7 @@ use tokio::sync::Semaphore;
 
 use crate::intake::{Intake, Limits, Received};
 use crate::refusal::Refusal;
-use crate::row::{Row, Rows};
+use crate::row::Rows;
 use crate::store::Store;
 
 /// Rows are JSON, which is larger than protobuf; beyond this many times the limit of the body they
@@ -76,15 +76,18 @@ impl Exports {
     async fn take_in(&self, kind: Kind, request: Request) -> Result<(), Refusal> {
         let (head, body) = request.into_parts();
         let received = self.intake.receive(&head.headers, body).await?;
-        // The turn is held until the commit, so that what is unfolded in memory stays bounded.
         let turn = Arc::clone(&self.turns).acquire_owned();
         let turn = tokio::time::timeout(self.limits.turn, turn).await;
-        let Ok(Ok(_turn)) = turn else { return Err(Refusal::Busy) };
+        let Ok(Ok(turn)) = turn else { return Err(Refusal::Busy) };
         let limit = self.limits.inflated;
         let rows = tokio::task::spawn_blocking(move || unfold(kind, received, limit))
             .await
             .map_err(|_| Refusal::Busy)??;
-        self.store.append(rows).await.map_err(|source| Refusal::Store { source })
+        let failed = |source| Refusal::Store { source };
+        // The turn is given back only when the store has room: what is unfolded is always paid for.
+        let room = self.store.room(rows.bytes()).await.map_err(failed)?;
+        drop(turn);
+        self.store.append(rows.into_vec(), room).await.map_err(failed)
     }
 }
 
@@ -98,7 +101,7 @@ fn accepted(kind: Kind) -> Response {
 }
 
 /// Compressed bytes to rows; runs where it may block.
-fn unfold(kind: Kind, received: Received, limit: usize) -> Result<Vec<Row>, Refusal> {
+fn unfold(kind: Kind, received: Received, limit: usize) -> Result<Rows, Refusal> {
     let bytes = received.inflate(limit)?;
     let mut rows = Rows::default();
     decode_each(kind, &bytes, |record| {
@@ -108,7 +111,7 @@ fn unfold(kind: Kind, received: Received, limit: usize) -> Result<Vec<Row>, Refu
         }
         Ok(())
     })?;
-    Ok(rows.into_vec())
+    Ok(rows)
 }
 
 impl From<DecodeError> for Refusal {

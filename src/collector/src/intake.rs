@@ -46,7 +46,8 @@ pub struct Limits {
     pub bodies: usize,
     /// Time in which a body must have arrived.
     pub body_time: Duration,
-    /// Requests that are decompressed, decoded and stored at the same time.
+    /// Requests that are decompressed and decoded at the same time; one takes up at most some
+    /// 150 MB, if it is made to.
     pub requests: usize,
     /// How long a request waits for its turn to be decoded before it gets a 503.
     pub turn: Duration,
@@ -68,7 +69,7 @@ impl Default for Limits {
             inflated: 32 << 20,
             bodies: 64 << 20,
             body_time: Duration::from_secs(30),
-            requests: 4,
+            requests: 2,
             turn: Duration::from_secs(10),
             connections: 512,
             handshake: Duration::from_secs(10),

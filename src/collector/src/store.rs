@@ -2,7 +2,7 @@
 //! thread, [`Reader`] is what `query` opens, in this process or another.
 //!
 //! ```text
-//! append(rows) --bounded queue--> writer thread: one transaction for all that wait --fsync--> Ok
+//! append(rows) --bounded queue and bytes--> writer thread: one transaction for all that wait --fsync--> Ok
 //! ```
 //!
 //! # Invariants
@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::row::Row;
 
@@ -32,7 +32,11 @@ pub(crate) use reader::{Filter, Host, Reader, Stored};
 /// The store's name under `--dir`.
 pub(crate) const FILE_NAME: &str = "collector.db";
 /// Requests that may wait for the writer; one more is refused as busy.
-const QUEUE: usize = 64;
+const QUEUE: usize = 256;
+/// Bytes that rows may take up while they wait for the writer.
+const ROOM_BYTES: usize = 64 << 20;
+/// Room is counted in these, since a semaphore counts in `u32`.
+const ROOM_UNIT: usize = 1024;
 
 /// What can go wrong with the store.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -118,12 +122,21 @@ impl StoreError {
 struct Batch {
     rows: Vec<Row>,
     done: oneshot::Sender<Result<(), StoreError>>,
+    /// Given back when the rows are gone from memory, also if their sender no longer waits.
+    _room: Room,
 }
+
+/// A share of the memory that rows may take up until they are written.
+#[derive(Debug)]
+pub(crate) struct Room(
+    #[expect(dead_code, reason = "held, and given back when dropped")] OwnedSemaphorePermit,
+);
 
 /// Handle on the writer thread; clones share it.
 #[derive(Clone)]
 pub(crate) struct Store {
     queue: mpsc::Sender<Batch>,
+    room: Arc<Semaphore>,
     writer: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
@@ -149,19 +162,29 @@ impl Store {
             .name("store-writer".to_owned())
             .spawn(move || writer::run(db, batches))
             .map_err(|source| StoreError::Thread { source: Arc::new(source) })?;
-        Ok(Self { queue, writer: Arc::new(Mutex::new(Some(writer))) })
+        let room = Arc::new(Semaphore::new(ROOM_BYTES / ROOM_UNIT));
+        Ok(Self { queue, room, writer: Arc::new(Mutex::new(Some(writer))) })
+    }
+
+    /// Waits until rows of so many bytes may queue; the writer makes room as it commits.
+    pub(crate) async fn room(&self, bytes: usize) -> Result<Room, StoreError> {
+        // Never more than there is: a request of the largest size waits until it is alone.
+        let units = bytes.div_ceil(ROOM_UNIT).min(ROOM_BYTES / ROOM_UNIT);
+        let units = u32::try_from(units).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).acquire_many_owned(units).await;
+        room.map(Room).map_err(|_| StoreError::Closed)
     }
 
     /// Stores the rows that are new; returns when they are safe.
     ///
     /// # Errors
     /// Nothing of them is stored when the store is full, busy or failing.
-    pub(crate) async fn append(&self, rows: Vec<Row>) -> Result<(), StoreError> {
+    pub(crate) async fn append(&self, rows: Vec<Row>, room: Room) -> Result<(), StoreError> {
         if rows.is_empty() {
             return Ok(());
         }
         let (done, outcome) = oneshot::channel();
-        self.queue.try_send(Batch { rows, done }).map_err(|error| match error {
+        self.queue.try_send(Batch { rows, done, _room: room }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => StoreError::Busy,
             mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
         })?;
@@ -171,7 +194,7 @@ impl Store {
     /// Waits until everything queued is committed and the file is closed. Every other handle must
     /// be gone: the writer ends when nobody can ask it any more.
     pub(crate) fn close(self) {
-        let Self { queue, writer } = self;
+        let Self { queue, writer, .. } = self;
         drop(queue);
         let writer = writer.lock().ok().and_then(|mut writer| writer.take());
         if let Some(writer) = writer

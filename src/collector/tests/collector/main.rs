@@ -1,0 +1,10 @@
+//! The collector from outside: real TLS on loopback, the real program where a process must die.
+//!
+//! `wire` sends what a sender should, `hostile` what it should not, `program` runs the binary
+//! (init, kill, signals).
+
+mod client;
+mod hostile;
+mod program;
+mod server;
+mod wire;

@@ -1,0 +1,71 @@
+//! A server in the test's own process, and a look at its store with the real program.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use candor_collector::init::Initialised;
+use candor_collector::serve::{Server, Settings};
+use serde_json::Value as Json;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::client::Client;
+
+pub struct Running {
+    pub dir: TempDir,
+    pub address: SocketAddr,
+    pub stop: oneshot::Sender<()>,
+    pub task: JoinHandle<()>,
+}
+
+impl Running {
+    pub async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// A server with other settings than the default ones.
+    pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Initialised::make(dir.path(), &[]).unwrap();
+        let mut settings = Settings::new(dir.path().to_owned(), ([127, 0, 0, 1], 0).into());
+        change(&mut settings);
+        let server = Server::bind(settings).await.unwrap();
+        let address = server.local_addr();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(server.run(async {
+            stopped.await.ok();
+        }));
+        Self { dir, address, stop, task }
+    }
+
+    pub async fn client(&self) -> Client {
+        Client::connect(self.address, self.dir.path()).await.unwrap()
+    }
+
+    /// What `query records --json` prints.
+    pub fn records(&self) -> Vec<Json> {
+        query(self.dir.path(), &["records", "--json"])
+    }
+
+    /// Stops in order and waits until the store is closed.
+    pub async fn stop(self) -> TempDir {
+        self.stop.send(()).unwrap();
+        self.task.await.unwrap();
+        self.dir
+    }
+}
+
+pub fn program() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_candor-collector"))
+}
+
+/// The lines of a query as JSON.
+pub fn query(dir: &Path, question: &[&str]) -> Vec<Json> {
+    let output =
+        Command::new(program()).arg("query").args(question).arg("--dir").arg(dir).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
