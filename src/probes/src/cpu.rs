@@ -1,0 +1,320 @@
+//! How much of the processors is used, and for what: level 2, sampled. Also what stands in the same
+//! table, the number of processes created, and the uptime.
+//!
+//! The per-OS file reads; the aggregation is here.
+//!
+//! # Invariants
+//! - All logical CPUs together; one core's numbers are level 3.
+//! - The modes of a utilisation add up to 1: it is a fraction of the counted CPU time, so a late
+//!   sample cannot exceed it.
+//! - A CPU that goes or comes ends the series, like every gap of [`crate::window`].
+//!
+//! A table that cannot be read or understood is the round's failure; single values that a host does
+//! not tell are absent.
+
+use std::time::Duration;
+
+use candor_model::metrics::system::{
+    CPU_BUSY, CPU_LOGICAL, CPU_MODES, CPU_PHYSICAL, CPU_TIME, CPU_UTILIZATION, PROCESS_CREATED,
+    UPTIME,
+};
+use candor_model::{Level, Number, Record, UnixNanos};
+
+use crate::histogram::Histogram;
+use crate::points::{Sheet, during, last, ratio, whole, word};
+use crate::window::{Continuity, Window};
+use crate::{Host, Moment, Probe, ProbeError, Rhythm};
+
+#[cfg(unix)]
+mod linux;
+#[cfg(unix)]
+use linux::Reader;
+#[cfg(unix)]
+pub(crate) use linux::uptime;
+#[cfg(windows)]
+mod windows;
+#[cfg(windows)]
+use windows::Reader;
+
+/// Number of modes.
+const MODES: usize = CPU_MODES.len();
+const IDLE: usize = 3;
+const IOWAIT: usize = 4;
+
+/// Less CPU time than this between two readings makes no utilisation: the kernel counts whole
+/// ticks, and one tick of ten would be 10 %.
+const FEWEST_TICKS: u64 = 10;
+
+/// What a reading tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Reading {
+    /// Ticks of all CPUs together since boot, in the order of [`CPU_MODES`].
+    ticks: Option<[u64; MODES]>,
+    /// Where there are no ticks: the fraction that was busy since the last reading.
+    busy: Option<f64>,
+    /// Logical CPUs online.
+    logical: Option<u64>,
+    /// Processes created since boot.
+    created: Option<u64>,
+}
+
+/// The probe.
+#[derive(Debug)]
+pub(crate) struct Cpu {
+    reader: Reader,
+    continuity: Continuity,
+    ticks: Window<u64, MODES>,
+    created: Window<(), 1>,
+    busy: Histogram,
+    busy_start: Option<UnixNanos>,
+    utilization: Option<(UnixNanos, Utilization)>,
+    logical: Option<u64>,
+}
+
+/// The last interval's fractions: of every mode, or of idle alone where no more is told.
+#[derive(Clone, Copy, Debug)]
+enum Utilization {
+    Modes([u64; MODES]),
+    Idle(f64),
+}
+
+impl Cpu {
+    pub(crate) fn new() -> Self {
+        Self {
+            reader: Reader::default(),
+            continuity: Continuity::default(),
+            ticks: Window::new(1),
+            created: Window::new(1),
+            busy: Histogram::default(),
+            busy_start: None,
+            utilization: None,
+            logical: None,
+        }
+    }
+
+    fn take(&mut self, reading: Reading, now: Moment) {
+        let after_gap = self.continuity.breaks_at(now);
+        if after_gap {
+            self.utilization = None;
+        }
+        self.busy_start.get_or_insert(now.wall);
+        self.logical = reading.logical;
+        self.ticks.begin(after_gap || self.has_replugged(reading.logical));
+        if let Some(ticks) = reading.ticks {
+            self.take_ticks(ticks, reading.logical.unwrap_or_default(), now.wall);
+        }
+        self.ticks.finish();
+        if let Some(busy) = reading.busy.filter(|_| !after_gap) {
+            self.busy.add(busy);
+            self.utilization = Some((now.wall, Utilization::Idle(1.0 - busy)));
+        }
+        self.created.begin(after_gap);
+        if let Some(created) = reading.created {
+            self.created.observe((), [created], now.wall);
+        }
+        self.created.finish();
+    }
+
+    fn has_replugged(&self, logical: Option<u64>) -> bool {
+        self.ticks.keys().any(|key| Some(key) != logical)
+    }
+
+    fn take_ticks(&mut self, ticks: [u64; MODES], logical: u64, at: UnixNanos) {
+        let ticks = steady(ticks, self.ticks.last(logical));
+        let Some(delta) = self.ticks.observe(logical, ticks, at) else {
+            self.utilization = None;
+            return;
+        };
+        let total: u64 = delta.iter().sum();
+        let quiet = delta[IDLE] + delta[IOWAIT];
+        if total >= FEWEST_TICKS {
+            self.utilization = Some((at, Utilization::Modes(delta)));
+            ratio(total - quiet, total).into_iter().for_each(|busy| self.busy.add(busy));
+        }
+    }
+
+    fn write(&mut self, sheet: &mut Sheet, now: Moment) {
+        let spans = self.ticks.report();
+        sheet.add(
+            &CPU_TIME,
+            spans.iter().flat_map(|span| {
+                let of_mode = |(mode, ticks): (&&'static str, u64)| {
+                    let seconds = Some(Number::Double(seconds(ticks)));
+                    during((span.start, span.end), vec![word(mode)], seconds)
+                };
+                CPU_MODES.iter().zip(span.delta).map(of_mode)
+            }),
+        );
+        self.write_utilization(sheet);
+        let start = self.busy_start.replace(now.wall).unwrap_or(now.wall);
+        let busy = self.busy.take().map(|taken| Number::Histogram(Box::new(taken)));
+        sheet.add(&CPU_BUSY, [during((start, now.wall), vec![], busy)]);
+        let created = self.created.report();
+        sheet.add(
+            &PROCESS_CREATED,
+            created.iter().map(|s| during((s.start, s.end), vec![], whole(s.delta[0]))),
+        );
+    }
+
+    fn write_utilization(&self, sheet: &mut Sheet) {
+        let Some((at, utilization)) = self.utilization else { return };
+        let point =
+            |mode: &'static str, value| last(vec![word(mode)], at, Some(Number::Double(value)));
+        match utilization {
+            Utilization::Idle(idle) => sheet.add(&CPU_UTILIZATION, [point(CPU_MODES[IDLE], idle)]),
+            Utilization::Modes(delta) => {
+                let total = delta.iter().sum();
+                let of_mode =
+                    |(mode, ticks): (&&'static str, u64)| point(mode, ratio(ticks, total)?);
+                sheet.add(&CPU_UTILIZATION, CPU_MODES.iter().zip(delta).map(of_mode));
+            }
+        }
+    }
+}
+
+impl Probe for Cpu {
+    fn name(&self) -> &'static str {
+        "cpu"
+    }
+
+    fn level(&self) -> Level {
+        Level::Enhanced
+    }
+
+    fn rhythm(&self) -> Rhythm {
+        Rhythm::Sampled
+    }
+
+    fn sample(&mut self, host: &Host, now: Moment) -> Result<(), ProbeError> {
+        let reading = self.reader.read(host)?;
+        self.take(reading, now);
+        Ok(())
+    }
+
+    fn report(&mut self, host: &Host, now: Moment) -> Result<Vec<Record>, ProbeError> {
+        if !self.continuity.has_read_at(now) {
+            self.sample(host, now)?;
+        }
+        let mut sheet = Sheet::default();
+        self.write(&mut sheet, now);
+        let physical = self.reader.physical(host).and_then(whole);
+        sheet.add(&CPU_PHYSICAL, [last(vec![], now.wall, physical)]);
+        sheet.add(&CPU_LOGICAL, [last(vec![], now.wall, self.logical.and_then(whole))]);
+        let uptime = self.reader.uptime(host, now).map(|up| Number::Double(up.as_secs_f64()));
+        sheet.add(&UPTIME, [last(vec![], now.wall, uptime)]);
+        Ok(sheet.into_records())
+    }
+
+    fn reset(&mut self) {
+        *self = Self { reader: std::mem::take(&mut self.reader), ..Self::new() };
+    }
+}
+
+/// `idle` and `iowait` may fall a little although nothing was reset (proc(5) says so of `iowait`;
+/// both are estimated while a CPU sleeps). Where nothing else fell they stand still instead.
+fn steady(mut ticks: [u64; MODES], before: Option<&[u64; MODES]>) -> [u64; MODES] {
+    let Some(before) = before else { return ticks };
+    let is_reset = (0..MODES).any(|at| at != IDLE && at != IOWAIT && ticks[at] < before[at]);
+    if !is_reset {
+        ticks[IDLE] = ticks[IDLE].max(before[IDLE]);
+        ticks[IOWAIT] = ticks[IOWAIT].max(before[IOWAIT]);
+    }
+    ticks
+}
+
+/// Seconds of ticks. `USER_HZ` is 100 on every Linux that Rust builds for (`asm/param.h`).
+fn seconds(ticks: u64) -> f64 {
+    Duration::from_millis(ticks.saturating_mul(10)).as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{at, metric, values};
+
+    fn ticks(user: u64, idle: u64) -> Reading {
+        let ticks = Some([user, 0, 0, idle, 0, 0, 0]);
+        Reading { ticks, logical: Some(2), created: Some(user), ..Reading::default() }
+    }
+
+    fn records(cpu: &mut Cpu, second: u64) -> Vec<Record> {
+        let mut sheet = Sheet::default();
+        cpu.write(&mut sheet, at(second));
+        sheet.into_records()
+    }
+
+    #[test]
+    fn time_is_the_windows_difference_and_utilisation_the_last_intervals_fraction() {
+        let mut cpu = Cpu::new();
+        cpu.take(ticks(1000, 5000), at(0));
+        cpu.take(ticks(1500, 6500), at(10));
+        cpu.take(ticks(1900, 8100), at(20));
+        let records = records(&mut cpu, 20);
+        // 900 ticks of 10 ms, 3100 of 10 ms.
+        assert_eq!(values(&records, "system.cpu.time")[0], ("user".into(), 9.0));
+        assert_eq!(values(&records, "system.cpu.time")[3], ("idle".into(), 31.0));
+        // The last interval alone: 400 of 2000.
+        assert_eq!(values(&records, "system.cpu.utilization")[0], ("user".into(), 0.2));
+        assert_eq!(values(&records, "system.cpu.utilization")[3], ("idle".into(), 0.8));
+        let Number::Histogram(busy) = &metric(&records, "candor.cpu.utilization").points()[0].value
+        else {
+            panic!("no histogram");
+        };
+        assert_eq!(busy.count, 2);
+        assert!((busy.sum - 0.45).abs() < 1e-9, "0.25 + 0.2, not {}", busy.sum);
+        assert_eq!(values(&records, "system.process.created"), [(String::new(), 900.0)]);
+    }
+
+    #[test]
+    fn a_suspend_leaves_neither_time_nor_utilisation_over_it() {
+        let mut cpu = Cpu::new();
+        cpu.take(ticks(1000, 5000), at(0));
+        let mut later = at(3600);
+        later.monotonic = at(5).monotonic;
+        cpu.take(ticks(9000, 9000), later);
+        let records = records(&mut cpu, 3600);
+        assert_eq!(values(&records, "system.cpu.time"), []);
+        assert_eq!(values(&records, "system.cpu.utilization"), []);
+        assert_eq!(values(&records, "candor.cpu.utilization"), []);
+    }
+
+    #[test]
+    fn a_cpu_that_is_plugged_ends_the_series() {
+        let mut cpu = Cpu::new();
+        cpu.take(ticks(1000, 5000), at(0));
+        cpu.take(Reading { logical: Some(4), ..ticks(1500, 6500) }, at(10));
+        assert_eq!(values(&records(&mut cpu, 10), "system.cpu.time"), []);
+        cpu.take(Reading { logical: Some(4), ..ticks(1600, 6900) }, at(20));
+        assert_eq!(values(&records(&mut cpu, 20), "system.cpu.time")[0], ("user".into(), 1.0));
+    }
+
+    #[test]
+    fn idle_that_falls_alone_stands_still_and_a_reset_ends_the_series() {
+        let mut cpu = Cpu::new();
+        cpu.take(ticks(1000, 5000), at(0));
+        cpu.take(ticks(1500, 4999), at(10));
+        assert_eq!(values(&records(&mut cpu, 10), "system.cpu.time")[3], ("idle".into(), 0.0));
+        cpu.take(ticks(10, 90), at(20));
+        assert_eq!(values(&records(&mut cpu, 20), "system.cpu.time"), []);
+    }
+
+    #[test]
+    fn an_interval_of_few_ticks_keeps_the_last_utilisation() {
+        let mut cpu = Cpu::new();
+        cpu.take(ticks(1000, 5000), at(0));
+        cpu.take(ticks(1500, 6500), at(10));
+        cpu.take(ticks(1503, 6501), at(11));
+        let records = records(&mut cpu, 11);
+        assert_eq!(values(&records, "system.cpu.utilization")[0], ("user".into(), 0.25));
+        assert_eq!(values(&records, "system.cpu.time")[0], ("user".into(), 5.03));
+    }
+
+    #[test]
+    fn a_reset_forgets_the_window() {
+        let mut cpu = Cpu::new();
+        cpu.take(ticks(1000, 5000), at(0));
+        cpu.take(ticks(1500, 6500), at(10));
+        cpu.reset();
+        assert_eq!(records(&mut cpu, 20), []);
+    }
+}

@@ -1,0 +1,62 @@
+//! Windows: what the crate `sysinfo` tells of the processes.
+//!
+//! # Invariants
+//! - Only the name of the program's file is read: no command line, no user, no path.
+//! - `sysinfo` tells neither threads nor a state here, so they are absent; so are the times of a
+//!   process that it could not open.
+//!
+//! A host that lists no process at all is a failure.
+
+use std::time::Duration;
+
+use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
+
+use super::{Seen, Snapshot, clean};
+use crate::{Host, Moment, ProbeError};
+
+/// Reads this OS.
+#[derive(Debug, Default)]
+pub(super) struct Reader;
+
+impl Reader {
+    /// All processes now. `sysinfo` would keep what it read; a table every quarter of an hour is
+    /// not worth the memory.
+    #[expect(clippy::unused_self, reason = "one signature with Linux")]
+    pub(super) fn read(&mut self, _host: &Host, now: Moment) -> Result<Snapshot, ProbeError> {
+        let failed = |source| ProbeError::System { what: "the processes", source };
+        let mut system =
+            System::new().map_err(|error| failed(std::io::Error::other(error.to_string())))?;
+        let kind = ProcessRefreshKind::nothing().with_cpu().with_memory();
+        system.refresh_processes_specifics(ProcessesToUpdate::All, true, kind);
+        let processes: Vec<_> = system.processes().values().map(seen).collect();
+        if processes.is_empty() {
+            return Err(failed(std::io::ErrorKind::NotFound.into()));
+        }
+        let cpus =
+            std::thread::available_parallelism().ok().and_then(|n| u32::try_from(n.get()).ok());
+        let capacity = cpus.and_then(|cpus| now.monotonic.checked_mul(cpus));
+        let total = u64::try_from(processes.len()).unwrap_or(u64::MAX);
+        Ok(Snapshot { processes, total, capacity })
+    }
+
+    /// They are in the snapshot already.
+    #[expect(clippy::unused_self, reason = "one signature with Linux")]
+    pub(super) fn handles(&self, _host: &Host, _pid: u32) -> Option<u64> {
+        None
+    }
+}
+
+fn seen(process: &sysinfo::Process) -> Seen {
+    let is_open = process.start_time() > 0;
+    Seen {
+        pid: process.pid().as_u32(),
+        started: process.start_time(),
+        name: clean(process.name().as_encoded_bytes()),
+        state: None,
+        cpu: is_open.then(|| Duration::from_millis(process.accumulated_cpu_time())),
+        memory: Some(process.memory()),
+        threads: None,
+        handles: process.open_files().and_then(|handles| u64::try_from(handles).ok()),
+        uptime: is_open.then(|| Duration::from_secs(process.run_time())),
+    }
+}
