@@ -20,7 +20,7 @@ use candor_model::{Level, MetricEntry, Number, Record, UnixNanos};
 
 use crate::histogram::Histogram;
 use crate::points::{Sheet, during, last, ratio, text, whole, word};
-use crate::scan::Name;
+use crate::name::Name;
 use crate::window::{Continuity, Span, Window};
 use crate::{Host, Moment, Probe, ProbeError, Rhythm};
 

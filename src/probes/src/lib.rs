@@ -12,10 +12,36 @@
 //!
 //! A probe that fails, panics or hangs loses its own round and nothing else; it is counted and shown.
 
+mod adapters;
+mod cpu;
+mod disk;
+mod drives;
+mod filesystem;
+mod filler;
+mod histogram;
 mod host;
+#[cfg(unix)]
+mod kept;
+mod machine;
+mod memory;
+mod memory_inventory;
+mod name;
+mod network;
+mod points;
+mod posture;
 mod probe;
+mod processes;
+mod processor;
+#[cfg(unix)]
+mod roster;
 pub mod runner;
+#[cfg(test)]
+mod samples;
+#[cfg(any(unix, test))]
+mod scan;
 pub mod schedule;
+mod smbios;
+mod window;
 
 pub use host::Host;
 pub use probe::{Moment, Probe, ProbeError, ProbeStatus, Rhythm};
@@ -25,5 +51,18 @@ pub use schedule::{Intervals, Schedule};
 /// Every probe of this build, lowest level first.
 #[must_use]
 pub fn all() -> Vec<Box<dyn Probe>> {
-    vec![]
+    vec![
+        Box::new(posture::Posture),
+        Box::new(machine::Machine),
+        Box::new(processor::Processor),
+        Box::new(memory_inventory::MemoryInventory),
+        Box::new(adapters::Adapters),
+        Box::new(drives::Drives),
+        Box::new(cpu::Cpu::new()),
+        Box::new(memory::Memory::new()),
+        Box::new(disk::Disk::new()),
+        Box::new(filesystem::Filesystem),
+        Box::new(network::Network::new()),
+        Box::new(processes::Processes::default()),
+    ]
 }

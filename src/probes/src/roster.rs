@@ -7,7 +7,7 @@
 //!
 //! Nothing here fails.
 
-use crate::scan::Name;
+use crate::name::Name;
 
 /// The most names remembered.
 const MAX_NAMES: usize = 128;

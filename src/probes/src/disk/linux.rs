@@ -13,7 +13,8 @@
 use super::{COUNTERS, Reading, Tells};
 use crate::kept::Kept;
 use crate::roster::Roster;
-use crate::scan::{Name, lines, numbers, words};
+use crate::name::Name;
+use crate::scan::{lines, numbers, words};
 use crate::{Host, ProbeError};
 
 /// Names that are no drives; the rest is asked about.

@@ -11,7 +11,7 @@ use std::path::Path;
 use sysinfo::{DiskRefreshKind, Disks};
 
 use super::{COUNTERS, Reading, Tells};
-use crate::scan::Name;
+use crate::name::Name;
 use crate::{Host, ProbeError};
 
 /// Reads this OS.

@@ -9,7 +9,8 @@
 use super::{COUNTERS, Reading};
 use crate::kept::Kept;
 use crate::roster::Roster;
-use crate::scan::{Name, lines, numbers, words};
+use crate::name::Name;
+use crate::scan::{lines, numbers, words};
 use crate::{Host, ProbeError};
 
 /// How the kernel and systemd name adapters of hardware; only so named ones stand in for physical

@@ -9,7 +9,7 @@
 use sysinfo::Networks;
 
 use super::Reading;
-use crate::scan::Name;
+use crate::name::Name;
 use crate::{Host, ProbeError};
 
 /// How the names of adapters begin that are no hardware.
