@@ -171,3 +171,229 @@ fn parse<M: Message + Default>(bytes: &[u8], part: &'static str) -> Result<M, De
     }
     M::decode(bytes).map_err(|source| DecodeError::Malformed { part, source })
 }
+
+#[cfg(test)]
+mod tests {
+    use candor_model::{Level, UnixNanos};
+    use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+    use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, any_value};
+    use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+    use opentelemetry_proto::tonic::trace::v1::{Span, Status, span};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::encode::{int, text};
+    use crate::{Part, Resource as Sender, request_body, seal};
+
+    fn log() -> LogRecord {
+        LogRecord {
+            observed_time_unix_nano: 77,
+            event_name: "candor.test.event".to_owned(),
+            attributes: vec![int("n", 3), text(keys::UID, "u-1"), int(keys::LEVEL, 1)],
+            ..LogRecord::default()
+        }
+    }
+
+    fn row(seqs: &[u64]) -> Vec<u8> {
+        let mut row = Vec::new();
+        for seq in seqs {
+            seal(Kind::Log, &log().encode_to_vec(), *seq, &mut row);
+        }
+        row
+    }
+
+    #[test]
+    fn what_was_sent_is_read_with_install_boot_and_sequence() {
+        let sender = Sender::here(Some("i-1".to_owned()), "0.1.0").encode();
+        let (one, two) = (row(&[1, 2]), row(&[3]));
+        let parts = [Part { boot: "b1", rows: &[&one] }, Part { boot: "b2", rows: &[&two] }];
+        let records = decode_request(Kind::Log, &request_body(Kind::Log, &sender, &parts)).unwrap();
+        let ids: Vec<_> = records
+            .iter()
+            .map(|r| (r.install_id.as_deref(), r.boot_id.as_deref(), r.seq))
+            .collect();
+        let install = Some("i-1");
+        assert_eq!(
+            ids,
+            [
+                (install, Some("b1"), Some(1)),
+                (install, Some("b1"), Some(2)),
+                (install, Some("b2"), Some(3)),
+            ]
+        );
+        let record = &records[0];
+        assert_eq!((record.uid.as_deref(), record.level), (Some("u-1"), Some(Level::Basic)));
+        assert_eq!((record.name.as_str(), record.time), ("candor.test.event", UnixNanos(77)));
+        assert_eq!(record.attributes, [("n".to_owned(), Value::Int(3))]);
+        assert!(record.resource.contains(&("service.name".to_owned(), "candor".into())));
+    }
+
+    #[test]
+    fn a_frame_reads_as_its_body_does_but_for_the_number() {
+        let body = decode_body(Kind::Log, &log().encode_to_vec()).unwrap();
+        let frame = decode_frame(Kind::Log, &row(&[9])).unwrap();
+        assert_eq!((body.seq, frame.seq), (None, Some(9)));
+        assert_eq!(DecodedRecord { seq: None, ..frame }, body);
+        let two = row(&[1, 2]);
+        assert!(matches!(decode_frame(Kind::Log, &two), Err(DecodeError::Truncated { .. })));
+    }
+
+    #[test]
+    fn a_foreign_log_without_our_ids_is_read_as_it_is() {
+        let foreign = LogRecord {
+            time_unix_nano: 5,
+            severity_number: 17,
+            severity_text: "ERR".to_owned(),
+            body: Some(AnyValue { value: Some(any_value::Value::BytesValue(vec![0xff])) }),
+            attributes: vec![
+                KeyValue { key: "empty".to_owned(), ..KeyValue::default() },
+                text(keys::SEQ, "no number"),
+            ],
+            trace_id: vec![0xab; 16],
+            span_id: vec![1; 8],
+            ..LogRecord::default()
+        };
+        let scope = ScopeLogs { log_records: vec![foreign], ..ScopeLogs::default() };
+        let logs = ResourceLogs { scope_logs: vec![scope], ..ResourceLogs::default() };
+        let request = ExportLogsServiceRequest { resource_logs: vec![logs] };
+        let records = decode_request(Kind::Log, &request.encode_to_vec()).unwrap();
+        let [record] = records.as_slice() else { panic!("one record") };
+        assert_eq!((record.seq, record.uid.as_ref(), record.level), (None, None, None));
+        assert_eq!((record.install_id.as_ref(), record.boot_id.as_ref()), (None, None));
+        assert_eq!(record.attributes, []);
+        assert_eq!(record.trace_id.as_deref(), Some("abababababababababababababababab"));
+        assert_eq!(record.span_id.as_deref(), Some("0101010101010101"));
+        let facts = record.log.as_ref().unwrap();
+        assert_eq!((facts.severity, facts.severity_text.as_deref()), (17, Some("ERR")));
+        assert_eq!(facts.body, Some(Value::Text("/w==".into())));
+    }
+
+    #[test]
+    fn a_span_is_read_with_its_ids_times_and_events() {
+        let event =
+            span::Event { time_unix_nano: 6, name: "e".to_owned(), ..span::Event::default() };
+        let span = Span {
+            trace_id: vec![2; 16],
+            span_id: vec![3; 8],
+            name: "deploy".to_owned(),
+            kind: 3,
+            start_time_unix_nano: 5,
+            end_time_unix_nano: 8,
+            attributes: vec![text(keys::UID, "u-2")],
+            events: vec![event],
+            status: Some(Status { message: "bad".to_owned(), code: 2 }),
+            ..Span::default()
+        };
+        let record = decode_body(Kind::Span, &span.encode_to_vec()).unwrap();
+        assert_eq!((record.name.as_str(), record.time), ("deploy", UnixNanos(5)));
+        assert_eq!(record.uid.as_deref(), Some("u-2"));
+        let facts = record.span.unwrap();
+        assert_eq!((facts.end, facts.span_kind, facts.status), (UnixNanos(8), 3, 2));
+        assert_eq!((facts.parent_span_id, facts.events[0].name.as_str()), (None, "e"));
+    }
+
+    #[test]
+    fn nesting_without_bound_is_refused() {
+        let mut value = AnyValue::default();
+        for _ in 0..60 {
+            value = AnyValue {
+                value: Some(any_value::Value::ArrayValue(ArrayValue { values: vec![value] })),
+            };
+        }
+        let attribute = KeyValue { key: "k".to_owned(), value: Some(value), key_strindex: 0 };
+        let deep = LogRecord { attributes: vec![attribute], ..LogRecord::default() };
+        let refused = decode_body(Kind::Log, &deep.encode_to_vec());
+        assert!(matches!(refused, Err(DecodeError::Malformed { part: "log record", .. })));
+    }
+
+    #[test]
+    fn a_small_body_cannot_unfold_into_a_large_request() {
+        let scope =
+            |rows: Vec<u8>| request_body(Kind::Log, &[], &[Part { boot: "b", rows: &[&rows] }]);
+        let many = decode_request(Kind::Log, &scope([0x12, 0].repeat(MAX_RECORDS + 1)));
+        assert!(matches!(many, Err(DecodeError::TooManyRecords)));
+        let all = decode_request(Kind::Log, &scope([0x12, 0].repeat(MAX_RECORDS)));
+        assert_eq!(all.unwrap().len(), MAX_RECORDS);
+        let mut large = Vec::new();
+        seal(Kind::Log, &[0x32, 0].repeat(MAX_RECORD_BYTES / 2), 1, &mut large);
+        let large = decode_request(Kind::Log, &scope(large));
+        assert!(matches!(large, Err(DecodeError::TooLarge { part: "log record", .. })));
+    }
+
+    #[test]
+    fn a_visitor_can_stop_the_reading() {
+        #[derive(Debug)]
+        enum Stop {
+            Wanted,
+            Decode(#[expect(dead_code, reason = "printed when the test fails")] DecodeError),
+        }
+        impl From<DecodeError> for Stop {
+            fn from(error: DecodeError) -> Self {
+                Self::Decode(error)
+            }
+        }
+        let row = row(&[1, 2, 3]);
+        let body = request_body(Kind::Log, &[], &[Part { boot: "b", rows: &[&row] }]);
+        let mut seen = Vec::new();
+        let stopped = decode_each(Kind::Log, &body, |record| {
+            seen.push(record.seq);
+            if seen.len() == 2 { Err(Stop::Wanted) } else { Ok(()) }
+        });
+        assert!(matches!(stopped, Err(Stop::Wanted)));
+        assert_eq!(seen, [Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn a_resource_may_stand_after_what_belongs_to_it() {
+        let sender = Sender::here(Some("i-1".to_owned()), "0.1.0").encode();
+        let scope = [&[0x0a, 0][..], &row(&[1])].concat();
+        let mut group = Vec::new();
+        for (key, bytes) in [(0x12, &scope), (0x0a, &sender)] {
+            group.push(key);
+            crate::frame::push_length(bytes.len(), &mut group);
+            group.extend_from_slice(bytes);
+        }
+        let mut request = vec![0x0a];
+        crate::frame::push_length(group.len(), &mut request);
+        request.extend(group);
+        let records = decode_request(Kind::Log, &request).unwrap();
+        assert_eq!(records[0].install_id.as_deref(), Some("i-1"));
+    }
+
+    fn any_kind() -> impl Strategy<Value = Kind> {
+        prop::sample::select(Kind::ALL.to_vec())
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_bytes_never_panic(
+            kind in any_kind(),
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let _ = decode_request(kind, &bytes);
+            let _ = decode_body(kind, &bytes);
+            let _ = crate::frame_len(kind, &bytes);
+            let _ = crate::decode_response(kind, &bytes);
+            if let Ok(record) = decode_frame(kind, &bytes) {
+                let _ = crate::json::to_json(&record);
+            }
+        }
+
+        #[test]
+        fn a_damaged_request_never_panics(
+            kind in any_kind(),
+            flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        ) {
+            let sender = Sender::here(Some("i-1".to_owned()), "0.1.0").encode();
+            let row = row(&[1, 2, u64::MAX]);
+            let mut body = request_body(kind, &sender, &[Part { boot: "b", rows: &[&row] }]);
+            for (at, byte) in flips {
+                let at = at.index(body.len());
+                body[at] = byte;
+            }
+            for record in decode_request(kind, &body).unwrap_or_default() {
+                let _ = crate::json::to_json(&record);
+            }
+        }
+    }
+}

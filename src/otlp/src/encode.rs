@@ -173,3 +173,124 @@ fn any(value: &Value) -> any_value::Value {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use candor_model::{Class, EventEntry, FieldType, MetricEntry};
+    use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+
+    use super::*;
+
+    static EVENT: EventEntry = EventEntry {
+        name: "candor.test.event",
+        level: Level::Basic,
+        purpose: "to test",
+        doc: "A test.",
+        fields: &[field("told", FieldType::Int), field("absent", FieldType::Text)],
+    };
+
+    static ATTRIBUTES: &[FieldEntry] =
+        &[field("state", FieldType::Text), field("absent", FieldType::Text)];
+
+    const fn field(name: &'static str, kind: FieldType) -> FieldEntry {
+        FieldEntry { name, level: Level::Basic, class: Class::System, unit: None, doc: "d", kind }
+    }
+
+    fn entry(instrument: Instrument) -> &'static MetricEntry {
+        Box::leak(Box::new(MetricEntry {
+            name: "system.test",
+            level: Level::Enhanced,
+            instrument,
+            unit: "By",
+            class: Class::Performance,
+            purpose: "to test",
+            doc: "A test.",
+            attributes: ATTRIBUTES,
+        }))
+    }
+
+    fn point(value: Number) -> Point {
+        Point {
+            attributes: vec![Some("used".into()), None],
+            start: Some(UnixNanos(5)),
+            time: UnixNanos(9),
+            value,
+        }
+    }
+
+    const STAMP: Stamp<'_> = Stamp { uid: "u-1", observed: UnixNanos(77), level: Level::Enhanced };
+
+    fn metric(instrument: Instrument, values: Vec<Number>) -> wire::Metric {
+        let mut metric = Metric::new(entry(instrument));
+        for value in values {
+            metric.push(point(value));
+        }
+        wire::Metric::decode(encode(&metric.into(), &STAMP).as_slice()).unwrap()
+    }
+
+    #[test]
+    fn an_event_is_a_log_record_with_a_name_a_severity_and_its_stamp() {
+        let event = Event::from_slots(&EVENT, vec![Some(Value::Int(3)), None]);
+        let bytes = encode(&event.clone().into(), &STAMP);
+        let log = LogRecord::decode(bytes.as_slice()).unwrap();
+        assert_eq!(log.event_name, "candor.test.event");
+        assert_eq!((log.severity_number, log.severity_text.as_str()), (9, ""));
+        assert_eq!((log.time_unix_nano, log.observed_time_unix_nano), (0, 77));
+        assert_eq!(log.body, None);
+        let stamp = [text("log.record.uid", "u-1"), int("candor.level", 2)];
+        assert_eq!(log.attributes, [&[int("told", 3)][..], &stamp].concat());
+
+        let later = encode(&event.at(UnixNanos(70)).into(), &STAMP);
+        assert_eq!(LogRecord::decode(later.as_slice()).unwrap().time_unix_nano, 70);
+    }
+
+    #[test]
+    fn a_counter_is_a_delta_sum_and_an_up_down_counter_a_cumulative_one() {
+        let Some(Data::Sum(sum)) = metric(Instrument::Counter, vec![Number::Int(4)]).data else {
+            panic!("a sum")
+        };
+        assert_eq!((sum.aggregation_temporality, sum.is_monotonic), (1, true));
+        let number = &sum.data_points[0];
+        assert_eq!((number.start_time_unix_nano, number.time_unix_nano), (5, 9));
+        assert_eq!(number.value, Some(number_data_point::Value::AsInt(4)));
+        assert_eq!(number.attributes, [text("state", "used")]);
+
+        let up_down = metric(Instrument::UpDownCounter, vec![Number::Double(0.5)]);
+        let Some(Data::Sum(sum)) = up_down.data else { panic!("a sum") };
+        assert_eq!((sum.aggregation_temporality, sum.is_monotonic), (2, false));
+        assert_eq!(sum.data_points[0].value, Some(number_data_point::Value::AsDouble(0.5)));
+    }
+
+    #[test]
+    fn a_metric_has_its_unit_and_its_stamp_in_the_metadata() {
+        let gauge = metric(Instrument::Gauge, vec![Number::Int(4)]);
+        assert_eq!((gauge.name.as_str(), gauge.unit.as_str()), ("system.test", "By"));
+        assert_eq!(gauge.metadata, [text("log.record.uid", "u-1"), int("candor.level", 2)]);
+        assert!(matches!(gauge.data, Some(Data::Gauge(gauge)) if gauge.data_points.len() == 1));
+    }
+
+    #[test]
+    fn a_distribution_is_a_delta_exponential_histogram() {
+        let histogram = ExponentialHistogram {
+            count: 3,
+            sum: 1.5,
+            scale: 4,
+            zero_count: 1,
+            offset: -2,
+            buckets: vec![1, 0, 1],
+        };
+        let histogram = Number::Histogram(Box::new(histogram));
+        let data = metric(Instrument::Histogram, vec![histogram.clone(), Number::Int(1)]).data;
+        let Some(Data::ExponentialHistogram(wire)) = data else { panic!("a histogram") };
+        assert_eq!(wire.aggregation_temporality, 1);
+        let [point] = wire.data_points.as_slice() else { panic!("a number is no distribution") };
+        assert_eq!((point.count, point.sum, point.scale), (3, Some(1.5), 4));
+        assert_eq!((point.zero_count, point.negative.as_ref()), (1, None));
+        let positive = Some(Buckets { offset: -2, bucket_counts: vec![1, 0, 1] });
+        assert_eq!(point.positive, positive);
+        let Some(Data::Gauge(gauge)) = metric(Instrument::Gauge, vec![histogram]).data else {
+            panic!("a gauge")
+        };
+        assert_eq!(gauge.data_points, [], "a distribution is no last value");
+    }
+}

@@ -161,3 +161,91 @@ fn double(number: f64) -> Json {
         number.into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use candor_model::{ExponentialHistogram, Level};
+
+    use super::*;
+    use crate::decode_body;
+
+    fn record(kind: Kind) -> DecodedRecord {
+        decode_body(kind, &[]).unwrap()
+    }
+
+    #[test]
+    fn an_event_prints_with_the_keys_of_the_contract_and_nothing_else() {
+        let attributes = vec![
+            ("n".to_owned(), Value::Int(3)),
+            ("nan".to_owned(), Value::Double(f64::NAN)),
+            (
+                "list".to_owned(),
+                Value::List(vec![Value::Map(vec![("k".into(), Value::Bool(true))])]),
+            ),
+        ];
+        let event = DecodedRecord {
+            name: "candor.test".to_owned(),
+            level: Some(Level::Basic),
+            time: UnixNanos(1_795_161_600_000_000_001),
+            attributes,
+            ..record(Kind::Log)
+        };
+        assert_eq!(
+            Json::from(to_json(&event)),
+            json!({
+                "name": "candor.test",
+                "level": 1,
+                "kind": "log",
+                "time": "2026-11-20T08:00:00.000000001Z",
+                "attributes": { "n": 3, "nan": "NaN", "list": [{ "k": true }] },
+            })
+        );
+    }
+
+    #[test]
+    fn a_metric_prints_its_unit_and_points() {
+        let point = |value| DecodedPoint {
+            attributes: vec![("state".to_owned(), "used".into())],
+            start: Some(UnixNanos(1_000_000_000)),
+            time: UnixNanos(2_000_000_000),
+            value,
+        };
+        let histogram = ExponentialHistogram {
+            count: 2,
+            sum: 0.5,
+            scale: 1,
+            zero_count: 0,
+            offset: -1,
+            buckets: vec![2],
+        };
+        let metric = DecodedRecord {
+            name: "system.test".to_owned(),
+            unit: Some("By".to_owned()),
+            points: vec![
+                point(Some(PointValue::Int(4))),
+                point(Some(PointValue::Exponential(Box::new(histogram), None))),
+                DecodedPoint { start: None, ..point(None) },
+            ],
+            ..record(Kind::Metric)
+        };
+        let object = Json::from(to_json(&metric));
+        assert_eq!((&object["unit"], &object["level"]), (&json!("By"), &Json::Null));
+        assert_eq!(
+            object["points"][0],
+            json!({
+                "attributes": { "state": "used" },
+                "start": "1970-01-01T00:00:01Z",
+                "time": "1970-01-01T00:00:02Z",
+                "value": 4,
+            })
+        );
+        assert_eq!(
+            object["points"][1]["value"],
+            json!({
+                "count": 2, "sum": 0.5, "scale": 1, "zero_count": 0, "offset": -1, "buckets": [2],
+            })
+        );
+        assert_eq!(object["points"][2]["value"], Json::Null);
+        assert_eq!(object["points"][2].get("start"), None);
+    }
+}

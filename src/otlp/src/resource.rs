@@ -93,3 +93,49 @@ pub fn arch(name: &str) -> &str {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(resource: &Resource) -> Vec<String> {
+        let resource = v1::Resource::decode(resource.encode().as_slice()).unwrap();
+        resource.attributes.into_iter().map(|attribute| attribute.key).collect()
+    }
+
+    #[test]
+    fn what_is_not_told_is_absent_and_the_rest_has_its_published_name() {
+        let here = Resource::here(None, "1.2.3");
+        assert_eq!(keys(&here), ["service.name", "service.version", "os.type", "host.arch"]);
+        let told = || Some("x".to_owned());
+        let all = Resource {
+            install_id: told(),
+            os_name: told(),
+            os_version: told(),
+            os_build_id: told(),
+            host_name: told(),
+            ..here
+        };
+        assert_eq!(
+            keys(&all),
+            [
+                "service.name",
+                "service.version",
+                "service.instance.id",
+                "os.type",
+                "os.name",
+                "os.version",
+                "os.build_id",
+                "host.arch",
+                "host.name",
+            ]
+        );
+    }
+
+    #[test]
+    fn architectures_and_systems_have_the_conventions_names() {
+        let names = ["x86_64", "aarch64", "x86", "riscv64"].map(arch);
+        assert_eq!(names, ["amd64", "arm64", "x86", "riscv64"]);
+        assert_eq!(["linux", "windows", "macos"].map(os_type), ["linux", "windows", "darwin"]);
+    }
+}
