@@ -129,3 +129,85 @@ fn events(level: Level) -> impl Iterator<Item = &'static EventEntry> {
 fn metrics(level: Level) -> impl Iterator<Item = &'static MetricEntry> {
     CATALOG.metrics.iter().copied().filter(move |metric| metric.level <= level)
 }
+
+#[cfg(test)]
+mod tests {
+    use candor_model::{Class, Instrument};
+
+    use super::*;
+
+    static INNER: &[FieldEntry] = &[FieldEntry {
+        name: "size",
+        level: Level::Enhanced,
+        class: Class::System,
+        unit: Some("By"),
+        doc: " Its\n size.\n",
+        kind: FieldType::Int,
+    }];
+    static LISTED: FieldType = FieldType::Map(INNER);
+    static EVENT: EventEntry = EventEntry {
+        name: "candor.test",
+        level: Level::Basic,
+        purpose: "to test",
+        doc: " A test.\n",
+        fields: &[FieldEntry {
+            name: "drives",
+            level: Level::Basic,
+            class: Class::System,
+            unit: None,
+            doc: "Drives.",
+            kind: FieldType::List(&LISTED),
+        }],
+    };
+
+    #[test]
+    fn the_canonical_form_covers_what_a_receiver_relies_on() {
+        let metric = MetricEntry {
+            name: "system.test",
+            level: Level::Enhanced,
+            instrument: Instrument::Gauge,
+            unit: "1",
+            class: Class::Performance,
+            purpose: "to test",
+            doc: "A test.",
+            attributes: &[],
+        };
+        assert_eq!(
+            canonical(&[&EVENT], &[&metric]),
+            "event candor.test 1\n\
+             field candor.test drives 1 system - list of map\n\
+             field candor.test drives[].size 2 system By int\n\
+             metric system.test 2 gauge 1 performance"
+        );
+        assert_eq!(hash().len(), 16);
+        assert!(hash().bytes().all(|byte| byte.is_ascii_hexdigit()));
+    }
+
+    #[test]
+    fn nested_fields_have_a_path_and_a_level() {
+        let paths = |level| flat(EVENT.fields, level).into_iter().map(|row| row.path);
+        assert_eq!(paths(Level::Basic).collect::<Vec<_>>(), ["drives"]);
+        assert_eq!(paths(Level::Full).collect::<Vec<_>>(), ["drives", "drives[].size"]);
+        assert_eq!(prose(INNER[0].doc), "Its size.");
+    }
+
+    #[test]
+    fn every_form_names_each_entry_of_its_level_and_none_above() {
+        for level in Level::ALL {
+            for format in [Format::Table, Format::Json, Format::Markdown] {
+                let text = render(level, format);
+                let names = CATALOG.events.iter().map(|event| (event.name, event.level));
+                let metrics = CATALOG.metrics.iter().map(|metric| (metric.name, metric.level));
+                for (name, at) in names.chain(metrics) {
+                    let is_there = text.split([' ', '"', '`', '\n']).any(|word| word == name);
+                    assert_eq!(is_there, at <= level, "{name} at {level} in {format:?}");
+                }
+                assert!(text.ends_with('\n') && !text.ends_with("\n\n"));
+            }
+        }
+        let json: serde_json::Value =
+            serde_json::from_str(&render(Level::Full, Format::Json)).unwrap();
+        assert_eq!(json["catalog_hash"], hash());
+        assert_eq!(json["events"].as_array().map(Vec::len), Some(CATALOG.events.len()));
+    }
+}

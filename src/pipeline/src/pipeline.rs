@@ -158,3 +158,140 @@ impl Encoder {
         Uuid::new_v7(Timestamp::from_unix(&self.ids, at.0 / SECOND, nanos)).to_string()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use candor_model::events::agent::{Health, Settings};
+    use candor_model::{
+        Class, FieldEntry, FieldType, Instrument, Metric, MetricEntry, Number, Point,
+    };
+    use candor_otlp::{DecodedRecord, decode_body};
+    use candor_probes::{ProbeError, Rhythm};
+
+    use super::*;
+
+    static CORE: &[FieldEntry] = &[FieldEntry {
+        name: "core",
+        level: Level::Full,
+        class: Class::System,
+        unit: None,
+        doc: "The core.",
+        kind: FieldType::Int,
+    }];
+
+    static LOAD: MetricEntry = MetricEntry {
+        name: "system.test",
+        level: Level::Enhanced,
+        instrument: Instrument::Gauge,
+        unit: "1",
+        class: Class::Performance,
+        purpose: "to test",
+        doc: "A test.",
+        attributes: CORE,
+    };
+
+    fn load(cores: &[Option<i64>]) -> Record {
+        let mut metric = Metric::new(&LOAD);
+        for core in cores {
+            metric.push(Point {
+                attributes: vec![core.map(candor_model::Value::Int)],
+                start: None,
+                time: UnixNanos(1),
+                value: Number::Int(1),
+            });
+        }
+        metric.into()
+    }
+
+    /// Gives one record of level 0, one of level 1 and one of level 2 with a level 3 attribute.
+    struct Everything;
+
+    impl Probe for Everything {
+        fn name(&self) -> &'static str {
+            "everything"
+        }
+
+        fn level(&self) -> Level {
+            Level::Security
+        }
+
+        fn rhythm(&self) -> Rhythm {
+            Rhythm::EachReport
+        }
+
+        fn report(&mut self, _: &Host, _: Moment) -> Result<Vec<Record>, ProbeError> {
+            Ok(vec![Settings::default().into(), Health::default().into(), load(&[Some(0)])])
+        }
+    }
+
+    fn pipeline() -> Pipeline {
+        let root = tempfile::tempdir().unwrap();
+        let second = Duration::from_secs(1);
+        Pipeline::new(PipelineSettings {
+            host: Host::new(root.path()),
+            boot: "b1".into(),
+            probes: vec![Box::new(Everything)],
+            intervals: Intervals { sample: second, report: second },
+        })
+    }
+
+    fn read(draft: &Draft) -> DecodedRecord {
+        decode_body(draft.kind, &draft.body).unwrap()
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_round_gives_what_the_level_allows_and_counts_what_it_withholds() {
+        let now = Moment { wall: UnixNanos(5_000_000_000), ..Moment::default() };
+        let mut counts = Vec::new();
+        for level in Level::ALL {
+            let mut pipeline = pipeline();
+            let drafts = pipeline.round(now, level).await;
+            assert!(drafts.iter().all(|draft| draft.level <= level && &*draft.boot == "b1"));
+            assert_eq!(pipeline.next_due(level), Some(Duration::from_secs(1)));
+            counts.push((drafts.len(), pipeline.withheld()));
+        }
+        let expected = [(1, [0, 1, 1, 0]), (2, [0, 0, 1, 0]), (3, [0; 4]), (3, [0; 4])];
+        assert_eq!(counts, expected);
+    }
+
+    #[test]
+    fn a_draft_waits_in_the_lane_of_the_highest_level_inside_and_says_so() {
+        let mut pipeline = pipeline();
+        let mut lane = |cores: &[Option<i64>], level| {
+            let draft = pipeline.encode(load(cores), UnixNanos(1), level).unwrap();
+            assert_eq!(read(&draft).level, Some(draft.level));
+            draft.level
+        };
+        assert_eq!(lane(&[Some(0)], Level::Full), Level::Full);
+        assert_eq!(lane(&[Some(0)], Level::Enhanced), Level::Enhanced);
+        assert_eq!(lane(&[None], Level::Full), Level::Enhanced);
+    }
+
+    #[test]
+    fn a_metric_without_points_makes_no_draft_and_is_not_withheld() {
+        let mut pipeline = pipeline();
+        assert_eq!(pipeline.encode(load(&[]), UnixNanos(1), Level::Full), None);
+        let indistinct = load(&[Some(0), Some(1)]);
+        assert_eq!(pipeline.encode(indistinct, UnixNanos(1), Level::Enhanced), None);
+        assert_eq!(pipeline.withheld(), [0; 4]);
+    }
+
+    #[test]
+    fn ids_are_version_7_of_the_time_observed_and_ascend() {
+        let mut pipeline = pipeline();
+        let at = UnixNanos(1_795_161_600_123_000_000);
+        let mut uids = Vec::new();
+        for _ in 0..100 {
+            let draft = pipeline.encode(Settings::default().into(), at, Level::Full).unwrap();
+            let record = read(&draft);
+            assert_eq!(record.time, at);
+            uids.push(record.uid.unwrap());
+        }
+        let mut sorted = uids.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(uids, sorted);
+        let uid: Uuid = uids[0].parse().unwrap();
+        assert_eq!((uid.get_version_num(), uid.as_u128() >> 80), (7, 1_795_161_600_123));
+    }
+}

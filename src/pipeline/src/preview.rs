@@ -57,3 +57,47 @@ async fn preview_of(
     drafts.extend(pipeline.report_now(now, level).await);
     drafts
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use candor_otlp::{decode_body, json};
+
+    use super::*;
+
+    fn facts() -> AgentFacts {
+        AgentFacts {
+            settings: Some(Settings::default()),
+            health: Some(Health::default()),
+            boot: "b".into(),
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn each_level_shows_what_the_one_below_shows_and_nothing_above_itself() {
+        let mut below = BTreeSet::new();
+        for level in Level::ALL {
+            let mut names = BTreeSet::new();
+            for draft in preview(Host::live(), level, facts()).await {
+                let record = decode_body(draft.kind, &draft.body).unwrap();
+                assert!(record.level.unwrap() <= level, "{}", record.name);
+                assert!(json::to_json(&record)["time"].is_string(), "{}", record.name);
+                names.insert(record.name);
+            }
+            assert!(names.is_superset(&below), "{level} lacks {:?}", &below - &names);
+            below = names;
+        }
+        assert!(
+            below.contains("candor.agent.settings") && below.contains("candor.telemetry.health")
+        );
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn what_nobody_can_tell_is_not_shown() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::new(root.path());
+        let drafts = preview_of(host, Vec::new(), Level::Full, AgentFacts::default()).await;
+        assert_eq!(drafts, []);
+    }
+}
