@@ -129,7 +129,9 @@ impl Cpu {
         let quiet = delta[IDLE] + delta[IOWAIT];
         if total >= FEWEST_TICKS {
             self.utilization = Some((at, Utilization::Modes(delta)));
-            ratio(total - quiet, total).into_iter().for_each(|busy| self.busy.add(busy));
+            if let Some(busy) = ratio(total - quiet, total) {
+                self.busy.add(busy);
+            }
         }
     }
 

@@ -19,8 +19,8 @@ use candor_model::metrics::system::{
 use candor_model::{Level, MetricEntry, Number, Record, UnixNanos};
 
 use crate::histogram::Histogram;
-use crate::points::{Sheet, during, last, ratio, text, whole, word};
 use crate::name::Name;
+use crate::points::{Sheet, during, last, ratio, text, whole, word};
 use crate::window::{Continuity, Span, Window};
 use crate::{Host, Moment, Probe, ProbeError, Rhythm};
 
@@ -162,7 +162,9 @@ fn add_latency(
     let (Some(latency), Some(delta)) = (latencies.get_mut(index), delta) else { return };
     for (way, histogram) in latency.directions.iter_mut().enumerate() {
         let mean = ratio(delta[MILLISECONDS[way]], delta[OPERATIONS[way]]);
-        mean.into_iter().for_each(|milliseconds| histogram.add(milliseconds / 1000.0));
+        if let Some(milliseconds) = mean {
+            histogram.add(milliseconds / 1000.0);
+        }
     }
 }
 
@@ -229,7 +231,8 @@ impl Probe for Disk {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::samples::{at, metric, values};

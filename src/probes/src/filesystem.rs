@@ -237,7 +237,8 @@ mod tests {
         assert!((usage.iter().map(|(_, bytes)| bytes).sum::<f64>() - 100.0).abs() < 1e-9);
         let limit = [("/dev/vda ext4 rw /".into(), 100.0)];
         assert_eq!(values(&records, "system.filesystem.limit"), limit);
-        assert_eq!(values(&records, "system.filesystem.utilization")[0].1, 0.6);
+        let used = &values(&records, "system.filesystem.utilization")[0];
+        assert_eq!(used, &("/dev/vda used ext4 rw /".into(), 0.6));
     }
 
     #[test]

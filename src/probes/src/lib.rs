@@ -34,6 +34,7 @@ mod processes;
 mod processor;
 #[cfg(unix)]
 mod roster;
+pub mod rounds;
 pub mod runner;
 #[cfg(test)]
 mod samples;

@@ -108,7 +108,9 @@ impl Memory {
     fn take(&mut self, reading: Reading, now: Moment) {
         let after_gap = self.continuity.breaks_at(now);
         self.pressure_start.get_or_insert(now.wall);
-        reading.pressure().into_iter().for_each(|pressure| self.pressure.add(pressure));
+        if let Some(pressure) = reading.pressure() {
+            self.pressure.add(pressure);
+        }
         for (window, values) in
             [(&mut self.faults, reading.faults), (&mut self.swapped, reading.swapped)]
         {

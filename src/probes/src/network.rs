@@ -17,8 +17,8 @@ use candor_model::metrics::system::{
 };
 use candor_model::{Level, MetricEntry, Record};
 
-use crate::points::{Sheet, during, text, whole, word};
 use crate::name::Name;
+use crate::points::{Sheet, during, text, whole, word};
 use crate::window::{Continuity, Span, Window};
 use crate::{Host, Moment, Probe, ProbeError, Rhythm};
 

@@ -70,11 +70,13 @@ pub(crate) fn during(
 }
 
 /// A word of the catalog as an attribute.
+#[expect(clippy::unnecessary_wraps, reason = "an attribute's slot may be empty")]
 pub(crate) fn word(word: &'static str) -> Option<Value> {
     Some(Value::from(word))
 }
 
 /// A name as an attribute.
+#[expect(clippy::unnecessary_wraps, reason = "an attribute's slot may be empty")]
 pub(crate) fn text(text: &str) -> Option<Value> {
     Some(Value::from(text.to_owned()))
 }

@@ -12,8 +12,8 @@
 
 use super::{COUNTERS, Reading, Tells};
 use crate::kept::Kept;
-use crate::roster::Roster;
 use crate::name::Name;
+use crate::roster::Roster;
 use crate::scan::{lines, numbers, words};
 use crate::{Host, ProbeError};
 
@@ -108,7 +108,7 @@ mod tests {
         // 16 sectors of 512 bytes in two operations.
         let io = [("vda read".into(), 8192.0), ("vda write".into(), 0.0)];
         assert_eq!(values(&records, "system.disk.io"), io);
-        assert_eq!(values(&records, "system.disk.operations")[0].1, 2.0);
+        assert_eq!(values(&records, "system.disk.operations")[0], ("vda read".into(), 2.0));
         let limit = [("vda".into(), 536_870_912.0 * 512.0)];
         assert_eq!(values(&records, "system.disk.limit"), limit);
     }

@@ -93,6 +93,7 @@ fn select(mounts: Vec<Mount>) -> Vec<Mount> {
     selected
 }
 
+#[expect(clippy::useless_conversion, reason = "the counts are 32 bits wide on 32-bit systems")]
 fn ask(host: &Host, mount: Mount) -> Option<FileSystem> {
     let path = host.path(mount.path.trim_start_matches('/'));
     if !is_the_same(host, &mount, &path) {

@@ -8,8 +8,8 @@
 
 use super::{COUNTERS, Reading};
 use crate::kept::Kept;
-use crate::roster::Roster;
 use crate::name::Name;
+use crate::roster::Roster;
 use crate::scan::{lines, numbers, words};
 use crate::{Host, ProbeError};
 
