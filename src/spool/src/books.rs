@@ -1,0 +1,258 @@
+//! The counters themselves: what a transaction changes together with its rows, and the list of
+//! words and numbers in which both the store and the mirror keep them.
+//!
+//! # Invariants
+//! - Records come in by [`Books::generate`] and go out by [`Books::settle`], nowhere else; a number
+//!   is given once.
+//! - More records than wait cannot go out: that is [`Unbalanced`], a sign of damage, and the
+//!   transaction does not happen.
+//! - The list carries its own CRC-32C, so a flipped bit in a counter is noticed and not believed.
+
+use candor_model::{DropReason, Level};
+
+use crate::ledger::Dropped;
+use crate::timeline::Mark;
+
+/// More records were to leave than wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unbalanced;
+
+/// How records leave the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// An endpoint has them, but for `rejected` of them that it refused.
+    Uploaded {
+        /// Refused by a partial success.
+        rejected: u64,
+    },
+    /// They will never be uploaded.
+    Dropped(DropReason),
+}
+
+/// Every counter that is committed with the rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Books {
+    /// Number of the commit that wrote these books.
+    pub(crate) serial: u64,
+    pub(crate) uploaded: u64,
+    pub(crate) dropped: Dropped,
+    pub(crate) by_level: [u64; Level::ALL.len()],
+    pub(crate) withheld: u64,
+    pub(crate) refused: u64,
+    pub(crate) damages: u64,
+    pub(crate) mark: Mark,
+    /// Milliseconds since 1970; zero = never.
+    pub(crate) last_upload: u64,
+}
+
+/// The words of the list, in order; the drop reasons follow under their own words.
+const WORDS: [&str; 13] = [
+    "serial",
+    "next_seq",
+    "uploaded",
+    "generated_security",
+    "generated_basic",
+    "generated_enhanced",
+    "generated_full",
+    "withheld",
+    "refused",
+    "damages",
+    "age_millis",
+    "wall_millis",
+    "last_upload_millis",
+];
+
+impl Books {
+    pub(crate) fn generated(&self) -> u64 {
+        self.by_level.iter().sum()
+    }
+
+    pub(crate) fn next_seq(&self) -> u64 {
+        self.generated() + 1
+    }
+
+    pub(crate) fn pending(&self) -> u64 {
+        self.generated().saturating_sub(self.uploaded + self.dropped.total())
+    }
+
+    /// Gives numbers to `records` of a level; the first of them is returned.
+    pub(crate) fn generate(&mut self, level: Level, records: u64) -> u64 {
+        let first = self.next_seq();
+        self.by_level[usize::from(level.number())] += records;
+        first
+    }
+
+    /// Takes `records` out of the queue.
+    pub(crate) fn settle(&mut self, records: u64, fate: Fate) -> Result<(), Unbalanced> {
+        if records > self.pending() {
+            return Err(Unbalanced);
+        }
+        match fate {
+            Fate::Dropped(reason) => self.dropped.add(reason, records),
+            Fate::Uploaded { rejected } => {
+                let rejected = rejected.min(records);
+                self.dropped.add(DropReason::Rejected, rejected);
+                self.uploaded += records - rejected;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the counters agree with `waiting` records that are really there. What is missing is
+    /// `corrupt`. What is there too much was settled by a commit that the medium lost: it waits
+    /// again and will be counted again, so it is taken out of what it was counted as.
+    pub(crate) fn reconcile(&mut self, waiting: u64) {
+        let pending = self.pending();
+        if waiting <= pending {
+            self.dropped.add(DropReason::Corrupt, pending - waiting);
+            return;
+        }
+        let mut surplus = waiting - pending;
+        for count in std::iter::once(&mut self.uploaded).chain(self.dropped.0.iter_mut()) {
+            let back = surplus.min(*count);
+            *count -= back;
+            surplus -= back;
+        }
+    }
+
+    /// The books after the medium lost the last commits of the store: numbers that `later` gave
+    /// are never given again, and the records that had them are `corrupt`.
+    pub(crate) fn catch_up(&mut self, later: &Self) {
+        for (mine, theirs) in self.by_level.iter_mut().zip(later.by_level) {
+            let lost = theirs.saturating_sub(*mine);
+            *mine += lost;
+            self.dropped.add(DropReason::Corrupt, lost);
+        }
+        self.serial = later.serial;
+        self.withheld = self.withheld.max(later.withheld);
+        self.refused = self.refused.max(later.refused);
+        self.damages = self.damages.max(later.damages) + 1;
+        self.last_upload = self.last_upload.max(later.last_upload);
+        self.mark.at = self.mark.at.max(later.mark.at);
+    }
+
+    /// Words and numbers, with `sum` as the last.
+    pub(crate) fn list(&self) -> Vec<(&'static str, u64)> {
+        let [security, basic, enhanced, full] = self.by_level;
+        let numbers: [u64; WORDS.len()] = [
+            self.serial,
+            self.next_seq(),
+            self.uploaded,
+            security,
+            basic,
+            enhanced,
+            full,
+            self.withheld,
+            self.refused,
+            self.damages,
+            self.mark.at,
+            self.mark.wall,
+            self.last_upload,
+        ];
+        let mut list: Vec<_> = WORDS.into_iter().zip(numbers).collect();
+        list.extend(self.dropped.iter().map(|(reason, n)| (reason.word(), n)));
+        let sum = checksum(&list);
+        list.push(("sum", sum));
+        list
+    }
+
+    /// The books of a list, if it is whole: each word there, the sum right. Unknown words are
+    /// covered by the sum of a later version, so they make the list unreadable for this one.
+    pub(crate) fn read(find: impl Fn(&str) -> Option<u64>) -> Option<Self> {
+        let mut books = Self::default();
+        books.serial = find("serial")?;
+        books.uploaded = find("uploaded")?;
+        for (count, word) in books.by_level.iter_mut().zip(&WORDS[3..7]) {
+            *count = find(word)?;
+        }
+        books.withheld = find("withheld")?;
+        books.refused = find("refused")?;
+        books.damages = find("damages")?;
+        books.mark = Mark { at: find("age_millis")?, wall: find("wall_millis")? };
+        books.last_upload = find("last_upload_millis")?;
+        for reason in DropReason::ALL {
+            books.dropped.add(reason, find(reason.word())?);
+        }
+        let whole = books.list().last().map(|&(_, sum)| sum) == find("sum")
+            && find("next_seq")? == books.next_seq();
+        whole.then_some(books)
+    }
+}
+
+/// CRC-32C over `word value` lines.
+fn checksum(list: &[(&'static str, u64)]) -> u64 {
+    let mut sum = 0;
+    for (word, number) in list {
+        sum = crc32c::crc32c_append(sum, word.as_bytes());
+        sum = crc32c::crc32c_append(sum, &number.to_le_bytes());
+    }
+    u64::from(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn books() -> Books {
+        let mut books = Books { serial: 9, ..Books::default() };
+        assert_eq!(books.generate(Level::Basic, 5), 1);
+        assert_eq!(books.generate(Level::Full, 2), 6);
+        books.settle(3, Fate::Uploaded { rejected: 1 }).unwrap();
+        books
+    }
+
+    fn find<'a>(list: &'a [(&'static str, u64)]) -> impl Fn(&str) -> Option<u64> + 'a {
+        move |word| list.iter().find(|(w, _)| *w == word).map(|&(_, n)| n)
+    }
+
+    #[test]
+    fn a_partial_success_counts_its_rejects_as_dropped() {
+        let books = books();
+        assert_eq!((books.uploaded, books.dropped.get(DropReason::Rejected)), (2, 1));
+        assert_eq!(books.pending(), 4);
+    }
+
+    #[test]
+    fn more_than_waits_cannot_leave() {
+        assert_eq!(books().settle(5, Fate::Dropped(DropReason::Expired)), Err(Unbalanced));
+    }
+
+    #[test]
+    fn a_list_reads_back_and_a_change_of_any_number_makes_it_unreadable() {
+        let books = books();
+        let list = books.list();
+        assert_eq!(Books::read(find(&list)), Some(books));
+        for n in 0..list.len() {
+            let mut bent = list.clone();
+            bent[n].1 ^= 1;
+            assert_eq!(Books::read(find(&bent)), None, "{}", list[n].0);
+        }
+        for n in 0..list.len() {
+            let mut short = list.clone();
+            short.remove(n);
+            assert_eq!(Books::read(find(&short)), None);
+        }
+    }
+
+    #[test]
+    fn reconciling_counts_what_is_missing_and_takes_back_what_returned() {
+        let mut missing = books();
+        missing.reconcile(1);
+        assert_eq!((missing.pending(), missing.dropped.get(DropReason::Corrupt)), (1, 3));
+        let mut returned = books();
+        returned.reconcile(6);
+        assert_eq!((returned.pending(), returned.uploaded, returned.generated()), (6, 0, 7));
+    }
+
+    #[test]
+    fn catching_up_gives_no_number_twice_and_counts_the_lost_ones() {
+        let mut old = books();
+        let mut later = books();
+        later.serial = 12;
+        later.generate(Level::Basic, 10);
+        later.settle(10, Fate::Uploaded { rejected: 0 }).unwrap();
+        old.catch_up(&later);
+        assert_eq!((old.next_seq(), old.serial), (later.next_seq(), 12));
+        assert_eq!((old.pending(), old.dropped.get(DropReason::Corrupt)), (4, 10));
+    }
+}

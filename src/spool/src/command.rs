@@ -1,0 +1,46 @@
+//! What a handle asks of the writer thread, each with the way back for the answer.
+//!
+//! # Invariants
+//! - The queue is bounded: a handle waits for one of [`ROOM`] places before it asks, so a slow disk
+//!   slows its callers down and nothing is refused or lost on the way.
+
+use candor_model::{Draft, DropReason, Level};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::dead::DeadLetter;
+use crate::error::SpoolError;
+use crate::ledger::Verdict;
+use crate::row::{Parcel, RowId, Want};
+
+/// Commands that may wait at one time.
+pub(crate) const ROOM: usize = 64;
+
+/// The way back.
+pub(crate) type Done<T> = oneshot::Sender<Result<T, SpoolError>>;
+
+/// One thing to do.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Append(Vec<Draft>, Option<Done<()>>),
+    Commit(Done<()>),
+    LowerTo(Level, Done<u64>),
+    SetCeiling(Level, Done<()>),
+    Clear(DropReason, Done<u64>),
+    Next(Want, Done<Option<Parcel>>),
+    Uploaded(Vec<RowId>, u64, Done<()>),
+    Split(RowId, Done<bool>),
+    Reject(RowId, String, Done<()>),
+    Drop(Vec<RowId>, DropReason, Done<u64>),
+    Meta(String, Done<Option<String>>),
+    SetMeta(String, String, Done<()>),
+    DeadLetters(Done<Vec<DeadLetter>>),
+    Verify(Done<Verdict>),
+    Close(Done<()>),
+}
+
+/// A command and the place that it holds until it is done.
+#[derive(Debug)]
+pub(crate) struct Envelope {
+    pub(crate) command: Command,
+    pub(crate) _place: OwnedSemaphorePermit,
+}

@@ -1,0 +1,176 @@
+//! From drafts to rows: numbers, frames, room, and the insert, in one transaction.
+//!
+//! # Invariants
+//! - Each draft gets exactly one number, whatever becomes of it; a row's numbers are consecutive.
+//! - The most valuable level comes first, so that it never makes way for a less valuable one of
+//!   the same commit.
+//! - A draft that is too large, or that finds no room among records at least as valuable, is
+//!   generated and dropped in the same transaction (`oversize`, `spool_full`): the gap in the
+//!   numbers is explained by the ledger, and the loss is committed and not only remembered.
+//! - The file does not grow beyond the cap, nor at all while the file system has less free than
+//!   `min_free`.
+
+use candor_model::{Draft, DropReason, Level};
+use rusqlite::Connection;
+
+use crate::books::{Books, Fate};
+use crate::damage::StoreError;
+use crate::lanes::{self, Which};
+use crate::row::Stored;
+use crate::schema::{PAGE, pragma};
+use crate::settings::{Framing, MIN_BYTES};
+use crate::store::{Store, allocated};
+use crate::timeline::millis;
+
+/// A row is closed when the next frame would make it longer.
+const ROW_BYTES: usize = 64 * 1024;
+/// A record whose body is longer is dropped (`oversize`).
+pub(crate) const RECORD_BYTES: usize = 1024 * 1024;
+/// What a frame adds to a body, at most, for the decision to close a row.
+const FRAME_BYTES: usize = 64;
+/// Pages that the fixed tables need, and a row beside its body.
+const FIXED_PAGES: u64 = 16;
+const ROW_PAGES: u64 = 3;
+
+/// What a commit needs to know beside the drafts.
+#[derive(Clone, Copy)]
+struct Terms<'a> {
+    framing: &'a dyn Framing,
+    now: i64,
+    cap: u64,
+}
+
+/// Commits drafts, which come sorted by level, kind and boot. With `frozen` the file does not grow.
+pub(crate) fn commit(
+    store: &mut Store,
+    framing: &dyn Framing,
+    drafts: &[&Draft],
+    frozen: bool,
+) -> Result<(), StoreError> {
+    let now = i64::try_from(store.now()).unwrap_or(i64::MAX);
+    let terms = Terms { framing, now, cap: cap(store, frozen)? };
+    let forget = forget_before(store);
+    store.write(|conn, books| {
+        expire(conn, books, forget)?;
+        let same =
+            |a: &&Draft, b: &&Draft| (a.level, a.kind, &a.boot) == (b.level, b.kind, &b.boot);
+        for run in drafts.chunk_by(same) {
+            put(conn, books, run, terms)?;
+        }
+        Ok(())
+    })
+}
+
+/// Drops what is too old, in a transaction of its own, if there is any.
+pub(crate) fn expire_now(store: &mut Store) -> Result<(), StoreError> {
+    let forget = forget_before(store);
+    match lanes::oldest(&store.conn)? {
+        Some(at) if at < forget => store.write(|conn, books| expire(conn, books, forget)),
+        _ => Ok(()),
+    }
+}
+
+/// Rows from before this are too old.
+fn forget_before(store: &Store) -> i64 {
+    let before = store.now().checked_sub(millis(store.place.settings.max_age));
+    before.map_or(i64::MIN, |at| i64::try_from(at).unwrap_or(i64::MAX))
+}
+
+fn expire(conn: &Connection, books: &mut Books, before: i64) -> Result<(), StoreError> {
+    if lanes::oldest(conn)?.is_some_and(|at| at < before) {
+        lanes::remove(conn, books, Which::Before(before), Fate::Dropped(DropReason::Expired))?;
+    }
+    Ok(())
+}
+
+/// What the store may allocate now.
+fn cap(store: &Store, frozen: bool) -> Result<u64, StoreError> {
+    let place = &store.place;
+    let cap = place.settings.max_bytes.max(MIN_BYTES);
+    let free = (place.outside.free_bytes)(&place.dir);
+    if !frozen && free.is_none_or(|free| free >= place.settings.min_free) {
+        return Ok(cap);
+    }
+    let pages = u64::try_from(pragma(&store.conn, "page_count")?).unwrap_or(0);
+    Ok(cap.min(pages * PAGE))
+}
+
+/// Puts a run of drafts that may share rows.
+fn put(
+    conn: &Connection,
+    books: &mut Books,
+    run: &[&Draft],
+    terms: Terms<'_>,
+) -> Result<(), StoreError> {
+    let mut open: Option<Stored> = None;
+    for draft in run {
+        let oversize = draft.body.len() > RECORD_BYTES;
+        let full = open
+            .as_ref()
+            .is_some_and(|row| row.body.len() + draft.body.len() + FRAME_BYTES > ROW_BYTES);
+        if oversize || full {
+            close(conn, books, open.take(), terms.cap)?;
+        }
+        let seq = books.generate(draft.level, 1);
+        if oversize {
+            books.settle(1, Fate::Dropped(DropReason::Oversize))?;
+            continue;
+        }
+        let row = open.get_or_insert_with(|| begin(draft, seq, terms.now));
+        terms.framing.seal(draft.kind, &draft.body, seq, &mut row.body);
+        row.records += 1;
+    }
+    close(conn, books, open, terms.cap)
+}
+
+fn begin(draft: &Draft, seq: u64, now: i64) -> Stored {
+    Stored {
+        id: i64::try_from(seq).unwrap_or(i64::MAX),
+        level: i64::from(draft.level.number()),
+        kind: draft.kind as i64,
+        records: 0,
+        at: now,
+        boot: draft.boot.to_string(),
+        sum: 0,
+        body: Vec::with_capacity(draft.body.len() + FRAME_BYTES),
+    }
+}
+
+/// Inserts a finished row, or counts it out where there is no room for it.
+fn close(
+    conn: &Connection,
+    books: &mut Books,
+    row: Option<Stored>,
+    cap: u64,
+) -> Result<(), StoreError> {
+    let Some(mut row) = row else { return Ok(()) };
+    row.sum = row.checksum();
+    if make_room(conn, books, &row, cap)? {
+        lanes::insert(conn, &row)?;
+    } else {
+        let records = u64::try_from(row.records).unwrap_or(0);
+        books.settle(records, Fate::Dropped(DropReason::SpoolFull))?;
+    }
+    Ok(())
+}
+
+/// Evicts the least valuable level's oldest until the row fits; false when only more valuable
+/// records are left, or when the row would not fit an empty store.
+fn make_room(
+    conn: &Connection,
+    books: &mut Books,
+    row: &Stored,
+    cap: u64,
+) -> Result<bool, StoreError> {
+    let level = Level::from_number(row.level).unwrap_or(Level::Full);
+    let bytes = u64::try_from(row.body.len()).unwrap_or(u64::MAX);
+    let need = (bytes / (PAGE - 4) + ROW_PAGES) * PAGE;
+    if need + FIXED_PAGES * PAGE > cap {
+        return Ok(false);
+    }
+    while allocated(conn)? + need > cap {
+        let Some(victim) = lanes::least_valuable(conn, level)? else { return Ok(false) };
+        lanes::remove(conn, books, Which::One(victim), Fate::Dropped(DropReason::SpoolFull))?;
+    }
+    Ok(true)
+}

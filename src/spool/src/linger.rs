@@ -1,0 +1,203 @@
+//! Drafts that wait for a commit: ordinary ones for company, urgent ones for their turn.
+//!
+//! # Invariants
+//! - What is here has no number and is in no counter but the loss bound.
+//! - Bounded: [`MOST_BYTES`] of ordinary drafts, reached only while the store refuses to commit;
+//!   then the least valuable level's oldest is refused. Urgent drafts never outlive one attempt.
+
+use std::time::{Duration, Instant};
+
+use candor_model::{Draft, Level};
+
+use crate::command::Done;
+use crate::ledger::LossBound;
+
+/// Bytes that are committed without waiting for more.
+pub(crate) const GROUP_BYTES: usize = 256 * 1024;
+/// Bytes of ordinary drafts held at most.
+const MOST_BYTES: usize = 1024 * 1024;
+/// Memory that a draft costs beside its body.
+const OVERHEAD: usize = size_of::<Draft>();
+
+/// The drafts that wait.
+#[derive(Debug, Default)]
+pub(crate) struct Linger {
+    ordinary: Vec<Draft>,
+    urgent: Vec<Draft>,
+    waiting: Vec<Done<()>>,
+    bytes: usize,
+    since: Option<Instant>,
+    due: Option<Instant>,
+    hurry: bool,
+    /// The store refused; nothing is due before the pause is over.
+    paused: bool,
+}
+
+impl Linger {
+    /// Adds ordinary drafts; they are due after `linger`, or at once when one is of the security
+    /// level or the group is full. How many had to be refused.
+    pub(crate) fn add(&mut self, drafts: Vec<Draft>, linger: Duration) -> u64 {
+        if drafts.is_empty() {
+            return 0;
+        }
+        let now = Instant::now();
+        self.since.get_or_insert(now);
+        self.due.get_or_insert(now + linger);
+        self.hurry |= drafts.iter().any(|draft| draft.level == Level::Security);
+        self.bytes += drafts.iter().map(size).sum::<usize>();
+        self.ordinary.extend(drafts);
+        self.shed()
+    }
+
+    /// Adds drafts that somebody waits for.
+    pub(crate) fn add_urgent(&mut self, drafts: Vec<Draft>, done: Done<()>) {
+        self.since.get_or_insert_with(Instant::now);
+        self.bytes += drafts.iter().map(size).sum::<usize>();
+        self.urgent.extend(drafts);
+        self.waiting.push(done);
+    }
+
+    /// Whether a commit should not wait any longer.
+    pub(crate) fn is_due(&self) -> bool {
+        !self.waiting.is_empty() || self.wait() == Some(Duration::ZERO)
+    }
+
+    /// Whether the group is as large as a commit should be.
+    pub(crate) fn is_full(&self) -> bool {
+        self.bytes >= GROUP_BYTES
+    }
+
+    /// How long until the commit is due; `None` when nothing waits.
+    pub(crate) fn wait(&self) -> Option<Duration> {
+        let due = self.due?;
+        let at_once = !self.paused && (self.hurry || self.is_full());
+        Some(if at_once { Duration::ZERO } else { due.saturating_duration_since(Instant::now()) })
+    }
+
+    /// Everything that waits, most valuable first, then by what may share a row; the order of
+    /// arrival within.
+    pub(crate) fn sorted(&self) -> Vec<&Draft> {
+        let mut drafts: Vec<&Draft> = self.ordinary.iter().chain(&self.urgent).collect();
+        drafts.sort_by_key(|draft| (draft.level, draft.kind, &draft.boot));
+        drafts
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ordinary.is_empty() && self.urgent.is_empty() && self.waiting.is_empty()
+    }
+
+    /// Everything was committed; who waited for it.
+    pub(crate) fn committed(&mut self) -> Vec<Done<()>> {
+        std::mem::take(self).waiting
+    }
+
+    /// The store refused: urgent drafts go back to those who wait, ordinary ones stay and are due
+    /// again after `pause`.
+    pub(crate) fn refused(&mut self, pause: Duration) -> Vec<Done<()>> {
+        self.urgent.clear();
+        self.bytes = self.ordinary.iter().map(size).sum();
+        let now = Instant::now();
+        self.hurry = false;
+        self.since = self.since.filter(|_| !self.ordinary.is_empty());
+        self.due = (!self.ordinary.is_empty()).then(|| now + pause);
+        self.paused = self.due.is_some();
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// Takes out what stands above a level, everything with `None`; how many that were.
+    pub(crate) fn withdraw(&mut self, above: Option<Level>) -> u64 {
+        let before = self.ordinary.len();
+        self.ordinary.retain(|draft| above.is_some_and(|level| draft.level <= level));
+        self.bytes = self.ordinary.iter().map(size).sum();
+        if self.ordinary.is_empty() {
+            (self.since, self.due) = (None, None);
+            (self.hurry, self.paused) = (false, false);
+        }
+        u64::try_from(before - self.ordinary.len()).unwrap_or(u64::MAX)
+    }
+
+    /// What a power cut would lose now.
+    pub(crate) fn bound(&self) -> LossBound {
+        let events = u64::try_from(self.ordinary.len() + self.urgent.len()).unwrap_or(u64::MAX);
+        LossBound { events, since: self.since, ..LossBound::default() }.now()
+    }
+
+    /// Refuses the least valuable level's oldest until the rest fits.
+    fn shed(&mut self) -> u64 {
+        let mut refused = 0;
+        while self.bytes > MOST_BYTES && self.ordinary.len() > 1 {
+            let Some(worst) = self.ordinary.iter().map(|draft| draft.level).max() else { break };
+            let oldest = self.ordinary.iter().position(|draft| draft.level == worst);
+            let Some(oldest) = oldest else { break };
+            self.bytes -= size(&self.ordinary.remove(oldest));
+            refused += 1;
+        }
+        refused
+    }
+}
+
+fn size(draft: &Draft) -> usize {
+    draft.body.len() + OVERHEAD
+}
+
+#[cfg(test)]
+mod tests {
+    use candor_model::Kind;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_hours(1);
+
+    fn draft(level: Level, bytes: usize) -> Draft {
+        Draft { level, kind: Kind::Log, boot: "boot".into(), body: vec![0; bytes] }
+    }
+
+    #[test]
+    fn ordinary_drafts_are_due_together_and_a_security_one_makes_them_due_at_once() {
+        let mut linger = Linger::default();
+        assert_eq!(linger.wait(), None);
+        linger.add(vec![draft(Level::Basic, 10)], LONG);
+        assert!(!linger.is_due());
+        linger.add(vec![draft(Level::Security, 10)], LONG);
+        assert!(linger.is_due());
+        assert_eq!(linger.bound().events, 2);
+    }
+
+    #[test]
+    fn a_refused_group_waits_for_its_pause_however_large_it_is() {
+        let mut linger = Linger::default();
+        linger.add(vec![draft(Level::Security, GROUP_BYTES)], LONG);
+        assert!(linger.is_due());
+        linger.refused(LONG);
+        assert!(!linger.is_due());
+        assert_eq!(linger.bound().events, 1);
+        linger.add(vec![draft(Level::Security, 1)], LONG);
+        assert!(!linger.is_due());
+        linger.committed();
+        assert!(linger.is_empty());
+        assert_eq!(linger.wait(), None);
+    }
+
+    #[test]
+    fn beyond_its_bound_it_refuses_the_least_valuable_levels_oldest() {
+        let mut linger = Linger::default();
+        let third = MOST_BYTES / 3;
+        for level in [Level::Full, Level::Basic, Level::Full] {
+            assert_eq!(linger.add(vec![draft(level, third - 200)], LONG), 0);
+        }
+        assert_eq!(linger.add(vec![draft(Level::Enhanced, 10_000)], LONG), 1);
+        let left: Vec<Level> = linger.ordinary.iter().map(|draft| draft.level).collect();
+        assert_eq!(left, [Level::Basic, Level::Full, Level::Enhanced]);
+        assert_eq!(linger.bytes, linger.ordinary.iter().map(size).sum::<usize>());
+    }
+
+    #[test]
+    fn withdrawing_leaves_nothing_above_the_level_and_no_deadline_for_nothing() {
+        let mut linger = Linger::default();
+        linger.add(vec![draft(Level::Full, 1), draft(Level::Basic, 1)], LONG);
+        assert_eq!(linger.withdraw(Some(Level::Basic)), 1);
+        assert!(linger.wait().is_some());
+        assert_eq!(linger.withdraw(None), 1);
+        assert_eq!((linger.wait(), linger.bytes), (None, 0));
+    }
+}

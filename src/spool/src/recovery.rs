@@ -1,0 +1,312 @@
+//! Opening, whatever lies there: a store of ours, none, a damaged one, one that lost commits.
+//!
+//! ```text
+//! the file               the mirror              what happens
+//! ---------------------  ----------------------  ------------------------------------------------
+//! none, or empty         none                    a new installation: new id, numbers from 1
+//! none, or empty         there                   the id, the numbers and the ledger go on;
+//!                                                what waited is `corrupt`
+//! ours, whole            same, behind or absent  the store is the truth
+//! ours, older            done ahead              the medium lost commits: their numbers are not
+//!                                                given again, their records are `corrupt`
+//! ours, counters bent    there                   the mirror's counters, made to agree with the rows
+//! damaged or foreign     any                     set aside; rows that are whole are saved into a
+//!                                                new store; the rest of what waited is `corrupt`
+//! ```
+//!
+//! # Invariants
+//! - It ends with a store that works, or with an error about the surroundings; never with a request
+//!   to a human to delete something.
+//! - A recovery that is cut off is taken up again at the next start: see `damage.rs`.
+//! - The id is made once; it survives as long as either the store or the mirror does.
+
+use candor_model::{DropReason, Level};
+use rusqlite::Connection;
+
+use crate::books::Books;
+use crate::damage::{self, SALVAGE, StoreError};
+use crate::error::OpenError;
+use crate::lanes;
+use crate::mirror::{Entry, Mirror, Reflection, Slot};
+use crate::row::Stored;
+use crate::schema::{self, Content, INSTALL_ID};
+use crate::store::{self, Place, Store};
+use crate::timeline::Timeline;
+
+impl Store {
+    /// Opens the store of a place, recovering it if need be.
+    pub(crate) fn open(place: Place) -> Result<Self, OpenError> {
+        let path = place.store();
+        let reflection = Reflection::read(&place.dir);
+        let unfinished = place.dir.join(SALVAGE).exists();
+        if !unfinished && damage::begins_like_ours(&path) {
+            match existing(&place, &reflection) {
+                Ok(Some((conn, entry))) => return Self::settle_in(conn, place, entry),
+                Ok(None) => {}
+                Err(StoreError::Sqlite(error)) if damage::is_in_use(&error) => {
+                    return Err(OpenError::InUse { path });
+                }
+                Err(error) if !error.is_damage() => {
+                    return Err(OpenError::Store { path, source: error.into_sqlite() });
+                }
+                Err(_) => {}
+            }
+        }
+        Self::anew(place, reflection.latest())
+    }
+
+    /// Sets the store aside and goes on with a new one that holds what could be saved.
+    pub(crate) fn rebuild(&mut self) -> Result<(), StoreError> {
+        self.close_connection()?;
+        let base =
+            Entry { install_id: self.mirror.install_id().to_owned(), books: self.books.clone() };
+        let (conn, entry) = replace(&self.place, Some(base))?;
+        self.conn = conn;
+        self.detached = false;
+        self.books = entry.books;
+        self.mirror.write(Slot::Done, &self.books);
+        self.log_is_new = false;
+        self.checkpoint()?;
+        damage::salvaged(&self.place.dir);
+        Ok(())
+    }
+
+    fn anew(place: Place, base: Option<Entry>) -> Result<Self, OpenError> {
+        let path = place.store();
+        let refuse = |error: StoreError| match error {
+            StoreError::SetAside(source) => OpenError::SetAside { path: path.clone(), source },
+            other => OpenError::Store { path: path.clone(), source: other.into_sqlite() },
+        };
+        let (conn, entry) = replace(&place, base).map_err(refuse)?;
+        let dir = place.dir.clone();
+        let store = Self::settle_in(conn, place, entry)?;
+        damage::salvaged(&dir);
+        Ok(store)
+    }
+
+    /// The opened store with its mirror and its age clock, folded and forced.
+    fn settle_in(conn: Connection, place: Place, entry: Entry) -> Result<Self, OpenError> {
+        let clock = &place.outside.clock;
+        let (wall, boot) = (clock.wall(), clock.boot());
+        let timeline = Timeline::resume(entry.books.mark, wall, boot, place.settings.max_age);
+        let mut mirror = Mirror::open(&place.dir, entry.install_id);
+        mirror.write(Slot::Done, &entry.books);
+        let path = place.store();
+        let mut store = Self {
+            conn,
+            place,
+            books: entry.books,
+            mirror,
+            timeline,
+            fsyncs: 0,
+            log_is_new: false,
+            forced: boot,
+            withheld: 0,
+            refused: 0,
+            detached: false,
+        };
+        store
+            .checkpoint()
+            .map_err(|error| OpenError::Store { path, source: error.into_sqlite() })?;
+        Ok(store)
+    }
+}
+
+/// The store that is there, with counters that agree with its rows; `None` when it is empty and
+/// the mirror may know better, and when it is not ours.
+fn existing(
+    place: &Place,
+    reflection: &Reflection,
+) -> Result<Option<(Connection, Entry)>, StoreError> {
+    let conn = store::open(&place.store(), place.settings.max_bytes)?;
+    let latest = reflection.clone().latest();
+    match schema::inspect(&conn)? {
+        Content::Foreign => Ok(None),
+        Content::Empty => {
+            let entry = begin(latest);
+            found(&conn, &entry)?;
+            Ok(Some((conn, entry)))
+        }
+        Content::Ours { books, install_id } => {
+            let mirrored = latest.as_ref().map(|entry| entry.install_id.clone());
+            let Some(install_id) = mirrored.or(install_id) else { return Ok(None) };
+            let before = books.clone();
+            let Some(books) = agree(&conn, books, reflection)? else { return Ok(None) };
+            if before.as_ref() != Some(&books) {
+                amend(&conn, &books)?;
+            }
+            Ok(Some((conn, Entry { install_id, books })))
+        }
+    }
+}
+
+/// Counters that agree with the rows; `None` when only reading every row can tell.
+fn agree(
+    conn: &Connection,
+    books: Option<Books>,
+    reflection: &Reflection,
+) -> Result<Option<Books>, StoreError> {
+    let whole = books.is_some();
+    let Some(mut books) = books.or_else(|| Some(reflection.clone().latest()?.books)) else {
+        return Ok(None);
+    };
+    if let Some(done) = &reflection.done
+        && done.books.serial > books.serial
+    {
+        tracing::error!("the store is older than its mirror: the medium lost commits");
+        books.catch_up(&done.books);
+    }
+    let waiting = lanes::waiting(conn)?;
+    if waiting != books.pending() {
+        if whole {
+            return Ok(None);
+        }
+        books.reconcile(waiting);
+    }
+    Ok(Some(books))
+}
+
+/// The counters to begin an empty store with.
+fn begin(mirrored: Option<Entry>) -> Entry {
+    let Some(mut entry) = mirrored else {
+        let install_id = uuid::Uuid::new_v4().to_string();
+        return Entry { install_id, books: Books::default() };
+    };
+    tracing::error!(records = entry.books.pending(), "the store is gone; its mirror goes on");
+    entry.books.reconcile(0);
+    entry.books.damages += 1;
+    entry
+}
+
+/// Makes tables, counters and id in an empty file, in one transaction.
+fn found(conn: &Connection, entry: &Entry) -> rusqlite::Result<()> {
+    conn.execute_batch("BEGIN IMMEDIATE")?;
+    schema::create(conn)?;
+    schema::write_books(conn, None, &entry.books)?;
+    schema::write_meta(conn, INSTALL_ID, &entry.install_id)?;
+    conn.execute_batch("COMMIT")
+}
+
+/// Writes counters that were made to agree.
+fn amend(conn: &Connection, books: &Books) -> rusqlite::Result<()> {
+    conn.execute_batch("BEGIN IMMEDIATE")?;
+    schema::write_books(conn, None, books)?;
+    conn.execute_batch("COMMIT")
+}
+
+/// Renames the damaged store, makes a new one and saves into it what is whole.
+fn replace(place: &Place, base: Option<Entry>) -> Result<(Connection, Entry), StoreError> {
+    tracing::error!(dir = %place.dir.display(), "the store is damaged; saving what can be read");
+    damage::set_aside(&place.dir).map_err(StoreError::SetAside)?;
+    let source = place.dir.join(SALVAGE);
+    let old = source.exists().then(|| schema::connect(&source).ok()).flatten();
+    let conn = store::open(&place.store(), place.settings.max_bytes)?;
+    conn.execute_batch("BEGIN IMMEDIATE")?;
+    schema::create(&conn)?;
+    let saved = old.as_ref().map_or(Ok(Saved::default()), |old| save_rows(old, &conn))?;
+    let mut entry = later(old.as_ref().and_then(remembered), base).unwrap_or_else(|| Entry {
+        install_id: uuid::Uuid::new_v4().to_string(),
+        books: saved.presumed(),
+    });
+    saved.claim_numbers(&mut entry.books);
+    entry.books.reconcile(saved.records());
+    entry.books.damages += 1;
+    entry.books.serial += 1;
+    if let Some(old) = &old {
+        save_meta(old, &conn);
+    }
+    schema::write_books(&conn, None, &entry.books)?;
+    schema::write_meta(&conn, INSTALL_ID, &entry.install_id)?;
+    conn.execute_batch("COMMIT")?;
+    tracing::error!(saved = saved.records(), "a new store goes on in place of the damaged one");
+    Ok((conn, entry))
+}
+
+/// Whichever knows the later commit; the second of two equals.
+fn later(a: Option<Entry>, b: Option<Entry>) -> Option<Entry> {
+    [a, b].into_iter().flatten().max_by_key(|entry| entry.books.serial)
+}
+
+/// The counters and the id of a damaged store, where they can still be read.
+fn remembered(old: &Connection) -> Option<Entry> {
+    let install_id = schema::read_meta(old, INSTALL_ID).ok()??;
+    let books = schema::read_books(old).ok()??;
+    Some(Entry { install_id, books })
+}
+
+/// Copies the keys that can be read; they are conveniences, not accounts.
+fn save_meta(old: &Connection, new: &Connection) {
+    let Ok(mut select) = old.prepare("SELECT key, value FROM meta") else { return };
+    let pairs = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+    for (key, value) in pairs.into_iter().flatten().map_while(Result::ok) {
+        let (key, value): (String, String) = (key, value);
+        if let Err(error) = schema::write_meta(new, &key, &value) {
+            tracing::warn!(%error, key, "cannot save a key of the damaged store");
+        }
+    }
+}
+
+/// What was saved.
+#[derive(Debug, Default)]
+struct Saved {
+    by_level: [u64; Level::ALL.len()],
+    /// The number after the last one seen.
+    end: u64,
+}
+
+impl Saved {
+    fn records(&self) -> u64 {
+        self.by_level.iter().sum()
+    }
+
+    /// Counters where neither store nor mirror remembers any: what was saved waits; the fate and
+    /// the level of the numbers before are unknown, and they count as `corrupt` and `basic`.
+    fn presumed(&self) -> Books {
+        let mut books = Books { by_level: self.by_level, ..Books::default() };
+        let unknown = self.end.saturating_sub(1).saturating_sub(self.records());
+        books.generate(Level::Basic, unknown);
+        books.dropped.add(DropReason::Corrupt, unknown);
+        books
+    }
+
+    /// Numbers that rows hold are given, even if the counters were too old to know.
+    fn claim_numbers(&self, books: &mut Books) {
+        let beyond = self.end.saturating_sub(books.next_seq());
+        books.generate(Level::Basic, beyond);
+    }
+}
+
+/// Copies every row that can be read and is whole: upwards until the first page that cannot be
+/// read, then downwards until the last.
+fn save_rows(old: &Connection, new: &Connection) -> Result<Saved, StoreError> {
+    let mut saved = Saved { end: 1, ..Saved::default() };
+    let mut last = 0;
+    loop {
+        match lanes::after(old, last) {
+            Ok(Some(row)) => {
+                last = row.id;
+                save(new, row, &mut saved)?;
+            }
+            Ok(None) => return Ok(saved),
+            Err(_) => break,
+        }
+    }
+    let mut next = i64::MAX;
+    while let Ok(Some(row)) = lanes::before(old, next) {
+        if row.id <= last {
+            break;
+        }
+        next = row.id;
+        save(new, row, &mut saved)?;
+    }
+    Ok(saved)
+}
+
+fn save(new: &Connection, row: Stored, saved: &mut Saved) -> Result<(), StoreError> {
+    let Some((_, trusted)) = row.clone().trusted() else { return Ok(()) };
+    lanes::insert(new, &row)?;
+    let records = u64::from(trusted.records);
+    saved.by_level[usize::from(trusted.level.number())] += records;
+    saved.end = saved.end.max(trusted.first_seq + records);
+    Ok(())
+}

@@ -1,0 +1,273 @@
+//! The handle: what every other room sees of the spool. Cheap to clone; each call is a question to
+//! the one writer thread and its answer.
+//!
+//! # Invariants
+//! - No call blocks the caller's thread, but for [`Spool::open`].
+//! - A call whose future is dropped may still happen.
+//!
+//! On failure a call says that nothing was changed; when the thread is gone, [`SpoolError::Closed`].
+
+use std::fmt;
+use std::path::Path;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
+
+use candor_model::{Draft, DropReason, Level};
+use tokio::sync::{Semaphore, oneshot, watch};
+
+use crate::command::{Command, Done, Envelope, ROOM};
+use crate::dead::DeadLetter;
+use crate::error::{OpenError, SpoolError};
+use crate::ledger::{Ledger, Verdict};
+use crate::row::{Parcel, RowId, Want};
+use crate::settings::{Framing, Settings, Surroundings};
+use crate::store::{Place, Store};
+use crate::writer::Writer;
+
+/// How soon an append must be on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// Within `linger`, together with others; at once for the security level.
+    Linger,
+    /// Before the call returns.
+    Now,
+}
+
+/// A handle on an open spool.
+#[derive(Clone)]
+pub struct Spool(Arc<Shared>);
+
+struct Shared {
+    commands: Sender<Envelope>,
+    places: Arc<Semaphore>,
+    ledger: watch::Receiver<Ledger>,
+    install_id: Arc<str>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Spool {
+    /// Opens the store in `dir`, makes it where there is none, and recovers it where it is damaged.
+    /// The ceiling stands at [`Level::Full`] until [`lower_to`](Self::lower_to) is called. Blocks
+    /// for a few milliseconds, longer where a damaged store is recovered.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the surroundings do not let it; damage is none.
+    pub fn open(
+        dir: &Path,
+        settings: Settings,
+        framing: Box<dyn Framing>,
+    ) -> Result<Self, OpenError> {
+        Self::open_with(dir, settings, framing, Surroundings::default())
+    }
+
+    /// As [`open`](Self::open), on a host of one's own making.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(
+        dir: &Path,
+        settings: Settings,
+        framing: Box<dyn Framing>,
+        outside: Surroundings,
+    ) -> Result<Self, OpenError> {
+        candor_platform::create_private_dir(dir)
+            .map_err(|source| OpenError::Directory { path: dir.to_owned(), source })?;
+        let place = Place { dir: dir.to_owned(), settings, outside };
+        let path = place.store();
+        let store = Store::open(place)?;
+        let install_id = store.mirror.install_id().into();
+        let (commands, received) = channel();
+        let (writer, ledger) = Writer::new(store, framing, received);
+        let thread = Builder::new()
+            .name("spool".to_owned())
+            .stack_size(512 * 1024)
+            .spawn(|| writer.run())
+            .map_err(|source| OpenError::Thread { path, source })?;
+        let places = Arc::new(Semaphore::new(ROOM));
+        let thread = Mutex::new(Some(thread));
+        Ok(Self(Arc::new(Shared { commands, places, ledger, install_id, thread })))
+    }
+
+    /// Hands drafts over. With [`Urgency::Now`] it returns after the commit that holds them, with
+    /// [`Urgency::Linger`] when they are queued. Drafts above the ceiling are counted `withheld`.
+    /// Waits while 64 commands are queued.
+    ///
+    /// # Errors
+    /// [`SpoolError`]: none of these drafts was stored or counted.
+    pub async fn append(&self, drafts: Vec<Draft>, urgency: Urgency) -> Result<(), SpoolError> {
+        match urgency {
+            Urgency::Linger => self.tell(Command::Append(drafts, None)).await,
+            Urgency::Now => self.ask(|done| Command::Append(drafts, Some(done))).await,
+        }
+    }
+
+    /// Commits what lingers.
+    ///
+    /// # Errors
+    /// [`SpoolError`]; what lingers stays in memory and is tried again.
+    pub async fn commit(&self) -> Result<(), SpoolError> {
+        self.ask(Command::Commit).await
+    }
+
+    /// Takes back everything above `level` (`withdrawn`; what lingered, `withheld`), makes it
+    /// unfindable in the state directory, and withholds such drafts from now on. How many records
+    /// were withdrawn.
+    ///
+    /// # Errors
+    /// [`SpoolError`]; the ceiling stands lowered, call it again for the rest.
+    pub async fn lower_to(&self, level: Level) -> Result<u64, SpoolError> {
+        self.ask(|done| Command::LowerTo(level, done)).await
+    }
+
+    /// Lets drafts up to `level` in from now on. To lower, use [`lower_to`](Self::lower_to).
+    ///
+    /// # Errors
+    /// [`SpoolError::Closed`].
+    pub async fn set_ceiling(&self, level: Level) -> Result<(), SpoolError> {
+        self.ask(|done| Command::SetCeiling(level, done)).await
+    }
+
+    /// Takes back everything that waits, for an owner's reason, and makes it unfindable in the
+    /// state directory. How many records that were.
+    ///
+    /// # Errors
+    /// [`SpoolError`]; call it again.
+    pub async fn clear(&self, reason: DropReason) -> Result<u64, SpoolError> {
+        self.ask(|done| Command::Clear(reason, done)).await
+    }
+
+    /// What to send next: security first, then oldest first; rows of one kind. It takes nothing
+    /// away: asked again, it answers the same until the rows are settled. What lingers is not in
+    /// it: [`commit`](Self::commit) first.
+    ///
+    /// # Errors
+    /// [`SpoolError`].
+    pub async fn next(&self, want: Want) -> Result<Option<Parcel>, SpoolError> {
+        self.ask(|done| Command::Next(want, done)).await
+    }
+
+    /// An endpoint acknowledged these rows, but refused `rejected` of their records. Rows that are
+    /// gone meanwhile are left out.
+    ///
+    /// # Errors
+    /// [`SpoolError`]; the rows still wait.
+    pub async fn uploaded(&self, rows: &[RowId], rejected: u64) -> Result<(), SpoolError> {
+        let rows = rows.to_vec();
+        self.ask(|done| Command::Uploaded(rows, rejected, done)).await
+    }
+
+    /// Makes two rows of one; the first keeps its id. False when there is nothing to split.
+    ///
+    /// # Errors
+    /// [`SpoolError`]; the row stands as it was.
+    pub async fn split(&self, row: RowId) -> Result<bool, SpoolError> {
+        self.ask(|done| Command::Split(row, done)).await
+    }
+
+    /// An endpoint refused this row for good: counted `rejected`, kept as a dead letter with the
+    /// endpoint's words.
+    ///
+    /// # Errors
+    /// [`SpoolError`]; the row still waits.
+    pub async fn reject(&self, row: RowId, answer: &str) -> Result<(), SpoolError> {
+        let answer = answer.to_owned();
+        self.ask(|done| Command::Reject(row, answer, done)).await
+    }
+
+    /// Drops rows. How many records they held.
+    ///
+    /// # Errors
+    /// [`SpoolError`]; the rows still wait.
+    pub async fn drop_rows(&self, rows: &[RowId], reason: DropReason) -> Result<u64, SpoolError> {
+        let rows = rows.to_vec();
+        self.ask(|done| Command::Drop(rows, reason, done)).await
+    }
+
+    /// The dead letters, oldest first; at most 64, of at most 1 MiB.
+    ///
+    /// # Errors
+    /// [`SpoolError`].
+    pub async fn dead_letters(&self) -> Result<Vec<DeadLetter>, SpoolError> {
+        self.ask(Command::DeadLetters).await
+    }
+
+    /// A value that [`set_meta`](Self::set_meta) left.
+    ///
+    /// # Errors
+    /// [`SpoolError`].
+    pub async fn meta(&self, key: &str) -> Result<Option<String>, SpoolError> {
+        let key = key.to_owned();
+        self.ask(|done| Command::Meta(key, done)).await
+    }
+
+    /// Leaves a value for the next start. One commit, none when it is the same already.
+    ///
+    /// # Errors
+    /// [`SpoolError`]; the old value stands.
+    pub async fn set_meta(&self, key: &str, value: &str) -> Result<(), SpoolError> {
+        let (key, value) = (key.to_owned(), value.to_owned());
+        self.ask(|done| Command::SetMeta(key, value, done)).await
+    }
+
+    /// Reads every row and compares what is there with the ledger.
+    ///
+    /// # Errors
+    /// [`SpoolError`].
+    pub async fn verify(&self) -> Result<Verdict, SpoolError> {
+        self.ask(Command::Verify).await
+    }
+
+    /// The ledger of this moment; no question to the thread.
+    #[must_use]
+    pub fn ledger(&self) -> Ledger {
+        self.0.ledger.borrow().clone().now()
+    }
+
+    /// The ledger, watched. The copies' lingering age is that of the change.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<Ledger> {
+        self.0.ledger.clone()
+    }
+
+    /// The installation's random id: a uuid v4, made with the first store.
+    #[must_use]
+    pub fn install_id(&self) -> &str {
+        &self.0.install_id
+    }
+
+    /// Commits what lingers, folds the log in and ends the thread. Other handles answer
+    /// [`SpoolError::Closed`] from then on.
+    ///
+    /// # Errors
+    /// [`SpoolError`] where the last commit or the folding failed; the thread has ended all the
+    /// same, and what was committed before stands.
+    pub async fn close(self) -> Result<(), SpoolError> {
+        let outcome = self.ask(Command::Close).await;
+        let thread = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // It has answered and has nothing left but to drop the connection.
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            return Err(SpoolError::Closed);
+        }
+        outcome
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(Done<T>) -> Command) -> Result<T, SpoolError> {
+        let (done, answer) = oneshot::channel();
+        self.tell(command(done)).await?;
+        answer.await.map_err(|_| SpoolError::Closed)?
+    }
+
+    async fn tell(&self, command: Command) -> Result<(), SpoolError> {
+        let place = Arc::clone(&self.0.places).acquire_owned().await;
+        let place = place.map_err(|_| SpoolError::Closed)?;
+        let envelope = Envelope { command, _place: place };
+        self.0.commands.send(envelope).map_err(|_| SpoolError::Closed)
+    }
+}
+
+impl fmt::Debug for Spool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Spool").field("ledger", &self.ledger()).finish_non_exhaustive()
+    }
+}

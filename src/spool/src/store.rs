@@ -1,0 +1,305 @@
+//! The open store: one connection, the committed counters, and the one way to change both.
+//!
+//! # Invariants
+//! - [`Store::write`] is the one place that begins and commits; rows and counters change together
+//!   or not at all, and the mirror is never behind.
+//! - The log is folded into the store when it passes 4 MiB, at a purge and at close, by
+//!   [`Store::checkpoint`] alone; so every fsync is known: see [`Ledger::fsyncs`].
+//! - What is purged is overwritten (`secure_delete`), given back to the file system and gone from
+//!   the log before [`Store::scrub`] returns. What an endpoint acknowledged is only unlinked, since
+//!   overwriting would write each byte twice; the next purge gives those pages back as well.
+//!
+//! On failure the transaction is rolled back and the counters stand; `writer.rs` decides whether
+//! to report, to open again or to rebuild.
+//!
+//! [`Ledger::fsyncs`]: crate::Ledger::fsyncs
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rusqlite::{Connection, ErrorCode};
+
+use crate::books::Books;
+use crate::damage::{self, SALVAGE, STORE, StoreError};
+use crate::ledger::{Ledger, Verdict};
+use crate::mirror::{Mirror, Slot};
+use crate::schema::{self, PAGE, pragma};
+use crate::settings::{Settings, Surroundings};
+use crate::timeline::Timeline;
+use crate::{dead, lanes};
+
+/// The log is folded in when it is longer than this.
+const LOG_BYTES: u64 = 4 * 1024 * 1024;
+/// How long the mirror may rest in the page cache while commits happen.
+const MIRROR_REST: Duration = Duration::from_mins(10);
+/// Free pages given back in one step of [`Store::shrink`].
+const SHRINK_STEP: i64 = 256;
+
+/// Where a store lies and what it is told about its host.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) dir: PathBuf,
+    pub(crate) settings: Settings,
+    pub(crate) outside: Surroundings,
+}
+
+impl Place {
+    pub(crate) fn store(&self) -> PathBuf {
+        self.dir.join(STORE)
+    }
+}
+
+/// The open store.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(crate) conn: Connection,
+    pub(crate) place: Place,
+    pub(crate) books: Books,
+    pub(crate) mirror: Mirror,
+    pub(crate) timeline: Timeline,
+    /// Calls of fsync so far.
+    pub(crate) fsyncs: u64,
+    /// The log is empty, so the next commit syncs its header as well.
+    pub(crate) log_is_new: bool,
+    /// Boot clock when the mirror was last forced.
+    pub(crate) forced: Duration,
+    /// Withheld and refused since the last commit; the next one stores them.
+    pub(crate) withheld: u64,
+    pub(crate) refused: u64,
+    /// No connection: opening again failed the last time.
+    pub(crate) detached: bool,
+}
+
+impl Store {
+    /// Changes rows and counters in one transaction.
+    pub(crate) fn write<T>(
+        &mut self,
+        work: impl FnOnce(&Connection, &mut Books) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        if self.detached {
+            self.reopen()?;
+        }
+        let mut books = self.books.clone();
+        books.serial += 1;
+        books.withheld += self.withheld;
+        books.refused += self.refused;
+        let clock = &self.place.outside.clock;
+        books.mark = self.timeline.mark(clock.wall(), clock.boot());
+        let done = match self.transact(&mut books, work) {
+            Ok(done) => done,
+            Err(error) => {
+                self.roll_back();
+                return Err(error);
+            }
+        };
+        if let Err(error) = self.commit()
+            && !self.happened(&error, books.serial)
+        {
+            self.roll_back();
+            return Err(error);
+        }
+        self.mirror.write(Slot::Done, &books);
+        self.books = books;
+        (self.withheld, self.refused) = (0, 0);
+        self.fsyncs += 1 + u64::from(std::mem::take(&mut self.log_is_new));
+        self.keep_short();
+        Ok(done)
+    }
+
+    /// Everything before the commit.
+    fn transact<T>(
+        &mut self,
+        books: &mut Books,
+        work: impl FnOnce(&Connection, &mut Books) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let done = work(&self.conn, books)?;
+        schema::write_books(&self.conn, Some(&self.books), books)?;
+        self.mirror.write(Slot::Intent, books);
+        Ok(done)
+    }
+
+    fn commit(&self) -> Result<(), StoreError> {
+        Ok(self.conn.prepare_cached("COMMIT")?.execute([]).map(drop)?)
+    }
+
+    fn roll_back(&mut self) {
+        // The rollback of a transaction that never began fails, which is as well.
+        let _ = self.conn.execute_batch("ROLLBACK");
+        self.mirror.write(Slot::Intent, &self.books);
+    }
+
+    /// Whether a commit that ended in a read or write error is in the store all the same: the
+    /// error may have come after the log was complete. The connection is opened again to see.
+    fn happened(&mut self, error: &StoreError, serial: u64) -> bool {
+        wants_reopening(error)
+            && self.reopen().is_ok()
+            && matches!(schema::read_books(&self.conn), Ok(Some(books)) if books.serial == serial)
+    }
+
+    /// Folds the log in when it is long, and forces the mirror now and then. The commit stands
+    /// whatever happens here; trouble shows again at the next one.
+    fn keep_short(&mut self) {
+        let log = self.place.dir.join(format!("{STORE}-wal"));
+        let length = std::fs::metadata(log).map_or(0, |file| file.len());
+        if length > LOG_BYTES {
+            if let Err(error) = self.checkpoint() {
+                tracing::warn!(?error, "cannot fold the log into the store");
+            }
+        } else if self.place.outside.clock.boot().saturating_sub(self.forced) >= MIRROR_REST {
+            self.force_mirror();
+        }
+    }
+
+    /// Folds the whole log into the store and empties it.
+    pub(crate) fn checkpoint(&mut self) -> Result<(), StoreError> {
+        let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let busy: i64 = self.conn.query_row(sql, [], |row| row.get(0))?;
+        if busy != 0 {
+            tracing::warn!("the log is read by somebody else and stays");
+        }
+        if !self.log_is_new {
+            self.fsyncs += 2;
+        }
+        self.log_is_new = true;
+        self.force_mirror();
+        Ok(())
+    }
+
+    fn force_mirror(&mut self) {
+        self.fsyncs += u64::from(self.mirror.force());
+        self.forced = self.place.outside.clock.boot();
+    }
+
+    /// Makes what a purge took out unfindable in the state directory.
+    pub(crate) fn scrub(&mut self) -> Result<(), StoreError> {
+        damage::forget_aside(&self.place.dir);
+        if !self.place.outside.scrub {
+            return Ok(());
+        }
+        self.checkpoint()?;
+        while self.shrink(0)? {}
+        self.checkpoint()
+    }
+
+    /// Gives one slice of free pages back to the file system, if more than `keep` are free and at
+    /// least as many as are in use; whether there is more to give.
+    pub(crate) fn shrink(&mut self, keep: i64) -> Result<bool, StoreError> {
+        let (free, all) =
+            (pragma(&self.conn, "freelist_count")?, pragma(&self.conn, "page_count")?);
+        if free <= keep || (keep > 0 && free * 2 < all) {
+            return Ok(false);
+        }
+        // One step frees one page: the statement must be run to its end.
+        let sql = format!("PRAGMA incremental_vacuum({SHRINK_STEP})");
+        let mut vacuum = self.conn.prepare_cached(&sql)?;
+        let mut steps = vacuum.query([])?;
+        while steps.next()?.is_some() {}
+        self.fsyncs += 1 + u64::from(std::mem::take(&mut self.log_is_new));
+        Ok(pragma(&self.conn, "freelist_count")? < free)
+    }
+
+    /// Bytes of pages in use.
+    pub(crate) fn bytes(&self) -> Result<u64, StoreError> {
+        allocated(&self.conn)
+    }
+
+    /// The age clock now.
+    pub(crate) fn now(&self) -> u64 {
+        self.timeline.at(self.place.outside.clock.boot())
+    }
+
+    /// The ledger as last committed, but for what lingers.
+    pub(crate) fn ledger(&self) -> Result<Ledger, StoreError> {
+        let books = &self.books;
+        let wall = self.place.outside.clock.wall();
+        let oldest = lanes::oldest(&self.conn)?.map(|at| {
+            let age = self.now().saturating_sub(u64::try_from(at).unwrap_or(0));
+            wall.checked_sub(Duration::from_millis(age)).unwrap_or(UNIX_EPOCH)
+        });
+        Ok(Ledger {
+            generated: books.generated(),
+            uploaded: books.uploaded,
+            dropped: books.dropped,
+            pending: books.pending(),
+            generated_by_level: books.by_level,
+            withheld: books.withheld + self.withheld,
+            refused: books.refused + self.refused,
+            bytes: self.bytes()?,
+            max_bytes: self.place.settings.max_bytes,
+            oldest,
+            next_seq: books.next_seq(),
+            last_upload: last_upload(books),
+            dead_letters: dead::count(&self.conn)?,
+            fsyncs: self.fsyncs,
+            damages: books.damages,
+            ..Ledger::default()
+        })
+    }
+
+    /// Reads every row and compares what is there with what the counters say.
+    pub(crate) fn verify(&self) -> Result<Verdict, StoreError> {
+        let mut verdict = Verdict { pending_by_ledger: self.books.pending(), ..Verdict::default() };
+        let stored = schema::read_books(&self.conn)?;
+        verdict.balances = self.ledger()?.balances()
+            && stored.is_some_and(|stored| stored.serial == self.books.serial);
+        let (mut id, mut free) = (i64::MIN, 1);
+        while let Some(row) = lanes::after(&self.conn, id)? {
+            id = row.id;
+            let Some((_, row)) = row.trusted() else {
+                verdict.damaged_rows += 1;
+                continue;
+            };
+            let end = row.first_seq + u64::from(row.records);
+            if row.first_seq < free || end > self.books.next_seq() {
+                verdict.misnumbered_rows += 1;
+            }
+            free = end;
+            verdict.pending_by_rows += u64::from(row.records);
+        }
+        Ok(verdict)
+    }
+
+    /// Opens the connection again after a read or write error: `SQLite` asks for that before the
+    /// file is believed again.
+    pub(crate) fn reopen(&mut self) -> Result<(), StoreError> {
+        self.close_connection()?;
+        if self.place.dir.join(SALVAGE).exists() {
+            return self.rebuild();
+        }
+        self.conn = open(&self.place.store(), self.place.settings.max_bytes)?;
+        self.detached = false;
+        self.log_is_new = false;
+        Ok(())
+    }
+
+    /// Lets go of the file; until another connection is set every operation fails.
+    pub(crate) fn close_connection(&mut self) -> Result<(), StoreError> {
+        self.detached = true;
+        self.conn = Connection::open_in_memory()?;
+        Ok(())
+    }
+}
+
+/// Opens the file with its settings and its limit.
+pub(crate) fn open(path: &Path, max_bytes: u64) -> rusqlite::Result<Connection> {
+    let conn = schema::connect(path)?;
+    schema::limit(&conn, max_bytes)?;
+    Ok(conn)
+}
+
+/// Bytes of pages in use, of the transaction's own state inside one.
+pub(crate) fn allocated(conn: &Connection) -> Result<u64, StoreError> {
+    let used = pragma(conn, "page_count")? - pragma(conn, "freelist_count")?;
+    Ok(u64::try_from(used).unwrap_or(0) * PAGE)
+}
+
+/// Whether the error leaves the connection in doubt.
+pub(crate) fn wants_reopening(error: &StoreError) -> bool {
+    matches!(error, StoreError::Sqlite(error)
+        if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure))
+}
+
+fn last_upload(books: &Books) -> Option<SystemTime> {
+    (books.last_upload > 0).then(|| UNIX_EPOCH + Duration::from_millis(books.last_upload))
+}

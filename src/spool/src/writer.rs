@@ -1,0 +1,357 @@
+//! The one thread that touches the store: takes commands, groups appends, answers after the
+//! commit, and does the housekeeping when nobody asks for anything.
+//!
+//! # Invariants
+//! - It sleeps without a timeout while nothing lingers: an idle spool causes no wakeup.
+//! - An append that is waited for is answered after its COMMIT, together with all others that had
+//!   arrived by then.
+//! - After [`Command::Close`], or when the last handle is gone, what lingers is committed and the
+//!   log is folded in before the thread ends.
+//!
+//! On failure: trouble (disk full, read error) is the caller's error and ordinary drafts stay in
+//! memory for another try; damage is repaired (`recovery.rs`) and the command is done again.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::time::{Duration, Instant};
+
+use candor_model::{Draft, DropReason, Level};
+use rusqlite::ErrorCode;
+use tokio::sync::watch;
+
+use crate::command::{Command, Done, Envelope};
+use crate::damage::StoreError;
+use crate::error::SpoolError;
+use crate::ledger::{Ledger, LossBound};
+use crate::linger::Linger;
+use crate::row::Parcel;
+use crate::settings::Framing;
+use crate::store::{Store, wants_reopening};
+use crate::{commit, queue};
+
+/// The least pause before a refused commit is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Free pages that are kept for the next rows; more are given back when there is nothing to do.
+const KEEP_FREE: i64 = 256;
+
+/// The thread's state.
+pub(crate) struct Writer {
+    store: Store,
+    framing: Box<dyn Framing>,
+    linger: Linger,
+    ceiling: Level,
+    commands: Receiver<Envelope>,
+    ledger: watch::Sender<Ledger>,
+    /// The store's state when `ledger` was last computed.
+    published: (u64, u64),
+    /// A purge is done but not yet cleaned up behind.
+    scrub_due: bool,
+    /// Rows left, so pages may be free.
+    shrink_due: bool,
+}
+
+impl Writer {
+    pub(crate) fn new(
+        store: Store,
+        framing: Box<dyn Framing>,
+        commands: Receiver<Envelope>,
+    ) -> (Self, watch::Receiver<Ledger>) {
+        let (ledger, watched) = watch::channel(store.ledger().unwrap_or_default());
+        let published = (store.books.serial, store.fsyncs);
+        let writer = Self {
+            store,
+            framing,
+            linger: Linger::default(),
+            ceiling: Level::Full,
+            commands,
+            ledger,
+            published,
+            scrub_due: false,
+            shrink_due: true,
+        };
+        (writer, watched)
+    }
+
+    /// Runs until closed.
+    pub(crate) fn run(mut self) {
+        let mut closing = None;
+        while closing.is_none() {
+            closing = match self.receive() {
+                Ok(envelope) => self.obey(envelope.command),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.housekeeping();
+                    None
+                }
+                Err(RecvTimeoutError::Disconnected) => Some(None),
+            };
+            self.publish();
+        }
+        let closed = self.close();
+        self.publish();
+        if let Some(Some(done)) = closing {
+            answer(done, closed);
+        }
+    }
+
+    fn receive(&self) -> Result<Envelope, RecvTimeoutError> {
+        let idle_work = (self.scrub_due || self.shrink_due).then_some(Duration::ZERO);
+        match idle_work.or_else(|| self.linger.wait()) {
+            Some(wait) => self.commands.recv_timeout(wait),
+            None => self.commands.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        }
+    }
+
+    /// Does one command; who closes is given back.
+    fn obey(&mut self, command: Command) -> Option<Option<Done<()>>> {
+        match command {
+            Command::Append(drafts, done) => return self.append(drafts, done),
+            Command::Close(done) => return Some(Some(done)),
+            Command::Commit(done) => answer(done, self.commit()),
+            Command::LowerTo(level, done) => answer(done, self.lower_to(level)),
+            Command::SetCeiling(level, done) => {
+                self.ceiling = level;
+                answer(done, Ok(()));
+            }
+            Command::Clear(reason, done) => answer(done, self.clear(reason)),
+            Command::Next(want, done) => answer(done, self.next(want)),
+            other => self.settle(other),
+        }
+        None
+    }
+
+    /// The commands about single rows, and the side tables.
+    fn settle(&mut self, command: Command) {
+        self.shrink_due = true;
+        match command {
+            Command::Uploaded(rows, rejected, done) => answer(
+                done,
+                self.attempt("delete uploaded rows", |s| queue::uploaded(s, &rows, rejected)),
+            ),
+            Command::Split(row, done) => {
+                let framing = &self.framing;
+                let split = |s: &mut Store| queue::split(s, framing.as_ref(), row);
+                let outcome = attempt(&mut self.store, "split a row", split);
+                answer(done, outcome);
+            }
+            Command::Reject(row, words, done) => {
+                answer(done, self.attempt("reject a row", |s| queue::reject(s, row, &words)));
+            }
+            Command::Drop(rows, reason, done) => {
+                answer(done, self.attempt("drop rows", |s| queue::drop_rows(s, &rows, reason)));
+            }
+            Command::Meta(key, done) => {
+                answer(done, self.attempt("read a key", |s| queue::meta(s, &key)));
+            }
+            Command::SetMeta(key, value, done) => {
+                answer(done, self.attempt("set a key", |s| queue::set_meta(s, &key, &value)));
+            }
+            Command::DeadLetters(done) => {
+                answer(done, self.attempt("list dead letters", |s| queue::dead_letters(s)));
+            }
+            Command::Verify(done) => answer(done, self.attempt("verify", |s| s.verify())),
+            // `obey` has done the others.
+            _ => {}
+        }
+    }
+
+    /// Takes drafts in, and with them all appends that are waiting in the queue already.
+    fn append(&mut self, drafts: Vec<Draft>, done: Option<Done<()>>) -> Option<Option<Done<()>>> {
+        self.take(drafts, done);
+        let mut after = None;
+        while self.linger.is_due() && !self.linger.is_full() && after.is_none() {
+            match self.commands.try_recv() {
+                Ok(Envelope { command: Command::Append(drafts, done), .. }) => {
+                    self.take(drafts, done);
+                }
+                Ok(other) => after = Some(other),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+            }
+        }
+        if self.linger.is_due() {
+            // Whoever waits has been answered, and what lingers stays where it was refused.
+            let _ = self.commit();
+        }
+        after.and_then(|envelope| self.obey(envelope.command))
+    }
+
+    /// Lets in what the ceiling lets in.
+    fn take(&mut self, mut drafts: Vec<Draft>, done: Option<Done<()>>) {
+        let offered = drafts.len();
+        drafts.retain(|draft| draft.level <= self.ceiling);
+        self.store.withheld += count(offered - drafts.len());
+        match done {
+            Some(done) => self.linger.add_urgent(drafts, done),
+            None => {
+                let linger = self.store.place.settings.linger;
+                self.store.refused += self.linger.add(drafts, linger);
+            }
+        }
+    }
+
+    /// Commits what waits and answers who waits for it.
+    fn commit(&mut self) -> Result<(), SpoolError> {
+        if self.linger.is_empty() {
+            return Ok(());
+        }
+        let drafts = self.linger.sorted();
+        if drafts.is_empty() {
+            // All that was handed over was above the ceiling.
+            self.linger.committed().into_iter().for_each(|done| answer(done, Ok(())));
+            return Ok(());
+        }
+        let framing = self.framing.as_ref();
+        let outcome = attempt(&mut self.store, "commit records", |store| {
+            match commit::commit(store, framing, &drafts, false) {
+                Err(error) if is_full(&error) => {
+                    // The log gives back what it can, and the file takes no more than it has.
+                    store.checkpoint()?;
+                    commit::commit(store, framing, &drafts, true)
+                }
+                outcome => outcome,
+            }
+        });
+        let waiting = match &outcome {
+            Ok(()) => self.linger.committed(),
+            Err(error) => {
+                tracing::warn!(%error, "what lingers stays in memory");
+                self.linger.refused(self.store.place.settings.linger.max(PAUSE))
+            }
+        };
+        waiting.into_iter().for_each(|done| answer(done, outcome.clone()));
+        outcome
+    }
+
+    fn lower_to(&mut self, level: Level) -> Result<u64, SpoolError> {
+        let lowered = level < self.ceiling;
+        self.ceiling = level;
+        self.store.withheld += self.linger.withdraw(Some(level));
+        let withdrawn = self.attempt("withdraw records", |store| queue::withdraw(store, level))?;
+        self.scrub_due |= lowered || withdrawn > 0;
+        self.scrub()?;
+        Ok(withdrawn)
+    }
+
+    fn clear(&mut self, reason: DropReason) -> Result<u64, SpoolError> {
+        self.store.withheld += self.linger.withdraw(None);
+        let cleared = self.attempt("clear the store", |store| queue::clear(store, reason))?;
+        self.scrub_due = true;
+        self.scrub()?;
+        Ok(cleared)
+    }
+
+    fn scrub(&mut self) -> Result<(), SpoolError> {
+        if self.scrub_due {
+            self.attempt("clean up after a purge", Store::scrub)?;
+            self.scrub_due = false;
+            self.shrink_due = false;
+        }
+        Ok(())
+    }
+
+    fn next(&mut self, want: crate::Want) -> Result<Option<Parcel>, SpoolError> {
+        self.attempt("read the next rows", |store| {
+            commit::expire_now(store)?;
+            queue::next(store, want)
+        })
+    }
+
+    fn attempt<T>(
+        &mut self,
+        operation: &'static str,
+        work: impl FnMut(&mut Store) -> Result<T, StoreError>,
+    ) -> Result<T, SpoolError> {
+        attempt(&mut self.store, operation, work)
+    }
+
+    /// What is due when no command came: a commit, a clean-up, one slice of shrinking.
+    fn housekeeping(&mut self) {
+        if self.linger.is_due() {
+            let _ = self.commit();
+        } else if self.scrub_due {
+            // Tried once more; the next purge or the close tries again.
+            let _ = self.scrub();
+            self.scrub_due = false;
+        } else if self.shrink_due {
+            let more = self.attempt("give free pages back", |store| store.shrink(KEEP_FREE));
+            self.shrink_due = more.unwrap_or(false);
+        }
+    }
+
+    fn close(&mut self) -> Result<(), SpoolError> {
+        let committed = self.commit();
+        self.attempt("close the store", |store| {
+            if store.withheld + store.refused > 0 {
+                store.write(|_, _| Ok(()))?;
+            }
+            store.checkpoint()
+        })?;
+        committed
+    }
+
+    /// Shows the ledger of this moment, if it is another than before.
+    fn publish(&mut self) {
+        let state = (self.store.books.serial, self.store.fsyncs);
+        let fresh = (state != self.published).then(|| self.store.ledger().ok()).flatten();
+        if fresh.is_some() {
+            self.published = state;
+        }
+        let books = &self.store.books;
+        let withheld = books.withheld + self.store.withheld;
+        let refused = books.refused + self.store.refused;
+        let lingering = self.linger.bound();
+        self.ledger.send_if_modified(|shown| {
+            let before = (shown.withheld, shown.refused, essence(shown.lingering));
+            let changed = fresh.is_some() || before != (withheld, refused, essence(lingering));
+            if let Some(fresh) = fresh {
+                *shown = fresh;
+            }
+            (shown.withheld, shown.refused, shown.lingering) = (withheld, refused, lingering);
+            changed
+        });
+    }
+}
+
+/// A bound without its age, which changes all the time.
+fn essence(bound: LossBound) -> (u64, Option<Instant>) {
+    (bound.events, bound.since)
+}
+
+/// Does a piece of work; on damage repairs the store and does it once more.
+fn attempt<T>(
+    store: &mut Store,
+    operation: &'static str,
+    mut work: impl FnMut(&mut Store) -> Result<T, StoreError>,
+) -> Result<T, SpoolError> {
+    let outcome = if store.detached { store.reopen() } else { Ok(()) };
+    let outcome = outcome.and_then(|()| work(store)).or_else(|error| {
+        if wants_reopening(&error) {
+            store.reopen()?;
+            return Err(error);
+        }
+        if !error.is_damage() {
+            return Err(error);
+        }
+        tracing::error!(?error, operation, "the store is damaged");
+        store.rebuild()?;
+        work(store)
+    });
+    outcome.map_err(|error| SpoolError::Store {
+        operation,
+        path: store.place.store(),
+        source: Arc::new(error.into_sqlite()),
+    })
+}
+
+/// Whoever asked may have gone; then nobody wants the answer.
+fn answer<T>(done: Done<T>, outcome: Result<T, SpoolError>) {
+    let _ = done.send(outcome);
+}
+
+fn is_full(error: &StoreError) -> bool {
+    matches!(error, StoreError::Sqlite(error)
+        if error.sqlite_error_code() == Some(ErrorCode::DiskFull))
+}
+
+fn count(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
+}

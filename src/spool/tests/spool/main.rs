@@ -1,0 +1,9 @@
+//! The spool from outside: its promises on a healthy disk, at its bounds, on a damaged one, under
+//! kill -9, and against a naive model.
+
+mod bounds;
+mod crash;
+mod damage;
+mod kit;
+mod model;
+mod promises;
