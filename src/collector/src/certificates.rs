@@ -22,15 +22,15 @@ use rustls_pki_types::ServerName;
 use sha2::{Digest as _, Sha256};
 
 /// How long the authority is valid: ten years of 365.25 days, rounded down.
-pub const AUTHORITY_DAYS: u64 = 3652;
+pub const AUTHORITY_DAYS: u32 = 3652;
 /// How long the server certificate is valid.
-pub const SERVER_DAYS: u64 = 365;
+pub const SERVER_DAYS: u32 = 365;
 
 /// Names that every server certificate has, for a collector on the same host.
 const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 /// A host whose clock is behind by less than this still accepts a certificate made just now.
-const BACKDATED: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const BACKDATED: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 
 /// Everything that `init` writes, as PEM, and the pins that agents need.
 #[derive(Debug)]
@@ -82,8 +82,8 @@ impl Identity {
     /// A name that is neither a host name nor an address, or a failing random source.
     pub fn make(names: &[String], now: SystemTime) -> Result<Self, CertificateError> {
         let names = all_names(names)?;
-        let authority_expires = now + DAY * days(AUTHORITY_DAYS);
-        let server_expires = now + DAY * days(SERVER_DAYS);
+        let authority_expires = now + DAY * AUTHORITY_DAYS;
+        let server_expires = now + DAY * SERVER_DAYS;
 
         let authority = authority(now, authority_expires)?;
         let server_key = key("server key")?;
@@ -110,10 +110,6 @@ fn pin(key: &KeyPair) -> Pin {
     Pin::from_bytes(Sha256::digest(key.subject_public_key_info()).into())
 }
 
-fn days(number: u64) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
-}
-
 fn key(what: &'static str) -> Result<KeyPair, CertificateError> {
     KeyPair::generate().map_err(|source| CertificateError::Make { what, source })
 }
@@ -137,7 +133,8 @@ fn authority(
 ) -> Result<CertifiedIssuer<'static, KeyPair>, CertificateError> {
     let key = key("authority key")?;
     // Part of the key's digest in the name, so that two collectors' authorities are told apart.
-    let name = format!("Candor collector CA {}", fingerprint(&key));
+    let [a, b, c, d, ..] = *pin(&key).as_bytes();
+    let name = format!("Candor collector CA {a:02x}{b:02x}{c:02x}{d:02x}");
     let mut params = CertificateParams::default();
     params.distinguished_name = common_name(&name);
     set_validity(&mut params, now, expires);
@@ -161,10 +158,6 @@ fn server_params(
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.use_authority_key_identifier_extension = true;
     Ok(params)
-}
-
-fn fingerprint(key: &KeyPair) -> String {
-    pin(key).as_bytes()[..4].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn common_name(name: &str) -> DistinguishedName {
@@ -222,7 +215,7 @@ mod tests {
     fn the_server_certificate_ends_after_its_year_and_begins_an_hour_ago() {
         let now = SystemTime::now();
         let identity = Identity::make(&[], now).unwrap();
-        let minute = Duration::from_secs(60);
+        let minute = Duration::from_mins(1);
         let valid = |at| verify(&identity, "localhost", at).is_ok();
         assert!(valid(now - BACKDATED + minute) && !valid(now - BACKDATED - minute));
         assert!(valid(identity.server_expires - minute));

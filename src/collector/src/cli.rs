@@ -51,11 +51,11 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct InitArgs {
-    /// A host name or address by which agents reach this collector, beside localhost, 127.0.0.1
-    /// and ::1; repeat for more, the first one stands in the agent.toml
+    /// A host name or address by which agents reach this collector, beside localhost and the
+    /// loopback addresses; repeat for more, the first one stands in the agent.toml
     #[arg(long = "name", value_name = "HOST")]
     names: Vec<String>,
-    /// Print {"ca_file","pins","agent_toml"} as one JSON object
+    /// Print one JSON object: the CA file, the pins and the agent.toml
     #[arg(long)]
     json: bool,
 }

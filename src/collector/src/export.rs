@@ -14,6 +14,7 @@
 //! On failure nothing of the request is stored and the answer is a [`Refusal`].
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::body::Body;
@@ -41,6 +42,9 @@ struct Exports {
     store: Store,
     turns: Arc<Semaphore>,
     limits: Limits,
+    /// What the operator was told last, so that a full store is one line in the log and not one
+    /// for each request.
+    is_store_failing: AtomicBool,
 }
 
 /// The three paths of OTLP/HTTP.
@@ -50,6 +54,7 @@ pub(crate) fn routes(store: Store, limits: Limits) -> Router {
         store,
         turns: Arc::new(Semaphore::new(limits.requests)),
         limits,
+        is_store_failing: AtomicBool::new(false),
     });
     let path = |kind| {
         post(move |State(exports): State<Arc<Exports>>, request: Request| async move {
@@ -67,10 +72,26 @@ pub(crate) fn routes(store: Store, limits: Limits) -> Router {
 impl Exports {
     async fn answer(&self, kind: Kind, request: Request) -> Result<Response, Refusal> {
         let done = self.take_in(kind, request).await;
-        if let Err(refusal) = &done {
-            refusal.log();
-        }
+        self.log(&done);
         done.map(|()| accepted(kind))
+    }
+
+    fn log(&self, done: &Result<(), Refusal>) {
+        let told = |failing| self.is_store_failing.swap(failing, Ordering::Relaxed);
+        match done {
+            Err(Refusal::Store { source }) => {
+                if !told(true) {
+                    let cause: &dyn std::error::Error = source;
+                    tracing::error!(cause, "records are refused; their senders will come again");
+                }
+            }
+            Err(refusal) => tracing::debug!(%refusal, "a request was refused"),
+            Ok(()) => {
+                if told(false) {
+                    tracing::info!("records are stored again");
+                }
+            }
+        }
     }
 
     async fn take_in(&self, kind: Kind, request: Request) -> Result<(), Refusal> {

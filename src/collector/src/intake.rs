@@ -19,7 +19,7 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -47,7 +47,7 @@ pub struct Limits {
     /// Time in which a body must have arrived.
     pub body_time: Duration,
     /// Requests that are decompressed and decoded at the same time; one takes up at most some
-    /// 150 MB, if it is made to.
+    /// 200 MB, if it is made to.
     pub requests: usize,
     /// How long a request waits for its turn to be decoded before it gets a 503.
     pub turn: Duration,
@@ -95,7 +95,7 @@ pub(crate) enum Encoding {
 pub(crate) struct Received {
     bytes: Vec<u8>,
     encoding: Encoding,
-    _shares: Vec<OwnedSemaphorePermit>,
+    shares: Vec<OwnedSemaphorePermit>,
 }
 
 /// Reads bodies within one common budget.
@@ -135,7 +135,7 @@ impl Intake {
     }
 
     async fn read(&self, encoding: Encoding, body: &mut Body) -> Result<Received, Refusal> {
-        let mut received = Received { bytes: Vec::new(), encoding, _shares: Vec::new() };
+        let mut received = Received { bytes: Vec::new(), encoding, shares: Vec::new() };
         let mut room = 0;
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|source| Refusal::Broken { source })?;
@@ -147,7 +147,7 @@ impl Intake {
             if length > room {
                 // Doubling, as `Vec` grows: what it may hold is what is paid for.
                 let wanted = length.max(room * 2).min(self.limits.body).next_multiple_of(UNIT);
-                received._shares.push(self.share(wanted - room)?);
+                received.shares.push(self.share(wanted - room)?);
                 received.bytes.reserve_exact(wanted - received.bytes.len());
                 room = wanted;
             }
@@ -224,7 +224,7 @@ fn shown(value: &str) -> String {
 async fn discard(mut body: Body) {
     let mut read = 0;
     while let Some(Ok(frame)) = body.frame().await {
-        read += frame.data_ref().map_or(0, |data| data.len());
+        read += frame.data_ref().map_or(0, Bytes::len);
         if read > DISCARDED {
             break;
         }

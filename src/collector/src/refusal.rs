@@ -22,7 +22,7 @@ use crate::store::StoreError;
 /// What the sender is told to wait when the collector is only busy.
 const RETRY_BUSY: Duration = Duration::from_secs(1);
 /// What the sender is told to wait when a person has to act first.
-const RETRY_STORE: Duration = Duration::from_secs(60);
+const RETRY_STORE: Duration = Duration::from_mins(1);
 
 /// Why a request was refused.
 #[derive(Debug, thiserror::Error)]
@@ -110,17 +110,6 @@ impl Refusal {
     /// Whether the sender must change something: the same bytes will be refused again.
     pub(crate) const fn is_the_senders(&self) -> bool {
         !matches!(self, Self::Busy | Self::Store { .. } | Self::Slow { .. } | Self::Broken { .. })
-    }
-
-    /// For the operator: only the store's trouble is theirs, the rest the sender is told.
-    pub(crate) fn log(&self) {
-        match self {
-            Self::Store { source } => {
-                let cause: &dyn std::error::Error = source;
-                tracing::error!(cause, "records were refused; their senders will come again");
-            }
-            refusal => tracing::debug!(%refusal, "a request was refused"),
-        }
     }
 
     const fn status(&self) -> StatusCode {

@@ -66,7 +66,7 @@ pub(crate) struct TooManyValues;
 /// Makes the rows of one request; knows which contents it has seen.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
-    rows: Vec<Row>,
+    done: Vec<Row>,
     sender: Option<Sender>,
     seen: HashMap<[u8; 32], u64>,
     bytes: usize,
@@ -96,7 +96,7 @@ impl Rows {
         let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         self.bytes += size_of::<Row>() + json.len() + uid.len() + record.name.len();
         self.bytes += length(&record.install_id) + length(&record.boot_id);
-        self.rows.push(Row {
+        self.done.push(Row {
             seq: record.seq.and_then(|seq| i64::try_from(seq).ok()),
             uid,
             level: record.level.map(candor_model::Level::number),
@@ -119,7 +119,7 @@ impl Rows {
 
     /// The rows in the order of the request.
     pub(crate) fn into_vec(self) -> Vec<Row> {
-        self.rows
+        self.done
     }
 
     /// The records under one resource share it, so that comparing addresses is enough.

@@ -18,25 +18,25 @@ use tokio_rustls::client::TlsStream;
 /// An address from which the tests come, so that it can be looked for in what the collector keeps.
 const FROM: [u8; 4] = if cfg!(target_os = "linux") { [127, 66, 55, 44] } else { [127, 0, 0, 1] };
 
-pub struct Client {
+pub(crate) struct Client {
     stream: TlsStream<tokio::net::TcpStream>,
 }
 
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: String,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 }
 
 impl Client {
-    pub async fn connect(address: SocketAddr, dir: &Path) -> io::Result<Self> {
+    pub(crate) async fn connect(address: SocketAddr, dir: &Path) -> io::Result<Self> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(dir.join("ca.pem")).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -54,12 +54,12 @@ impl Client {
         Ok(Self { stream })
     }
 
-    pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes).await?;
         self.stream.flush().await
     }
 
-    pub async fn answer(&mut self) -> io::Result<Answer> {
+    pub(crate) async fn answer(&mut self) -> io::Result<Answer> {
         let mut bytes = Vec::new();
         let head = loop {
             if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -85,14 +85,19 @@ impl Client {
     }
 
     /// One well-formed request with its answer.
-    pub async fn post(&mut self, kind: Kind, encoding: &str, body: &[u8]) -> io::Result<Answer> {
+    pub(crate) async fn post(
+        &mut self,
+        kind: Kind,
+        encoding: &str,
+        body: &[u8],
+    ) -> io::Result<Answer> {
         self.send(&head(path(kind), "application/x-protobuf", encoding, body.len())).await?;
         self.send(body).await?;
         self.answer().await
     }
 }
 
-pub fn path(kind: Kind) -> &'static str {
+pub(crate) fn path(kind: Kind) -> &'static str {
     match kind {
         Kind::Log => "/v1/logs",
         Kind::Metric => "/v1/metrics",
@@ -101,7 +106,7 @@ pub fn path(kind: Kind) -> &'static str {
 }
 
 /// The headers of a request.
-pub fn head(path: &str, media: &str, encoding: &str, length: usize) -> Vec<u8> {
+pub(crate) fn head(path: &str, media: &str, encoding: &str, length: usize) -> Vec<u8> {
     let encoding = match encoding {
         "" => String::new(),
         encoding => format!("Content-Encoding: {encoding}\r\n"),
@@ -113,7 +118,7 @@ pub fn head(path: &str, media: &str, encoding: &str, length: usize) -> Vec<u8> {
 }
 
 /// A logs request of one host with these sequence numbers; the id of number n is `{host}-{n}`.
-pub fn logs(host: &str, seqs: impl IntoIterator<Item = u64>) -> Vec<u8> {
+pub(crate) fn logs(host: &str, seqs: impl IntoIterator<Item = u64>) -> Vec<u8> {
     let mut rows = Vec::new();
     for seq in seqs {
         let event = events::agent::Settings { level: Some(2), ..Default::default() };
@@ -128,7 +133,7 @@ pub fn logs(host: &str, seqs: impl IntoIterator<Item = u64>) -> Vec<u8> {
 }
 
 /// A request around sealed rows.
-pub fn envelope(kind: Kind, host: &str, rows: &[u8]) -> Vec<u8> {
+pub(crate) fn envelope(kind: Kind, host: &str, rows: &[u8]) -> Vec<u8> {
     let resource = Resource {
         os_name: Some("Debian GNU/Linux".to_owned()),
         os_version: Some("12".to_owned()),
@@ -137,12 +142,12 @@ pub fn envelope(kind: Kind, host: &str, rows: &[u8]) -> Vec<u8> {
     request_body(kind, &resource.encode(), &[Part { boot: "boot-1", rows: &[rows] }])
 }
 
-pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
 
-pub fn zstd(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn zstd(bytes: &[u8]) -> Vec<u8> {
     zstd::encode_all(bytes, 3).unwrap()
 }

@@ -1,6 +1,6 @@
 //! The real program: what `init` leaves behind, how `serve` starts, stops and dies.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -37,7 +37,10 @@ impl Serving {
         Self { address: address.parse().unwrap(), child }
     }
 
+    #[cfg(unix)]
     fn log(&mut self) -> String {
+        use std::io::Read as _;
+
         let mut log = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
         log

@@ -13,20 +13,20 @@ use tokio::task::JoinHandle;
 
 use crate::client::Client;
 
-pub struct Running {
-    pub dir: TempDir,
-    pub address: SocketAddr,
-    pub stop: oneshot::Sender<()>,
-    pub task: JoinHandle<()>,
+pub(crate) struct Running {
+    pub(crate) dir: TempDir,
+    pub(crate) address: SocketAddr,
+    pub(crate) stop: oneshot::Sender<()>,
+    pub(crate) task: JoinHandle<()>,
 }
 
 impl Running {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(|_| {}).await
     }
 
     /// A server with other settings than the default ones.
-    pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+    pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         Initialised::make(dir.path(), &[]).unwrap();
         let mut settings = Settings::new(dir.path().to_owned(), ([127, 0, 0, 1], 0).into());
@@ -40,29 +40,29 @@ impl Running {
         Self { dir, address, stop, task }
     }
 
-    pub async fn client(&self) -> Client {
+    pub(crate) async fn client(&self) -> Client {
         Client::connect(self.address, self.dir.path()).await.unwrap()
     }
 
     /// What `query records --json` prints.
-    pub fn records(&self) -> Vec<Json> {
+    pub(crate) fn records(&self) -> Vec<Json> {
         query(self.dir.path(), &["records", "--json"])
     }
 
     /// Stops in order and waits until the store is closed.
-    pub async fn stop(self) -> TempDir {
+    pub(crate) async fn stop(self) -> TempDir {
         self.stop.send(()).unwrap();
         self.task.await.unwrap();
         self.dir
     }
 }
 
-pub fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_candor-collector"))
 }
 
 /// The lines of a query as JSON.
-pub fn query(dir: &Path, question: &[&str]) -> Vec<Json> {
+pub(crate) fn query(dir: &Path, question: &[&str]) -> Vec<Json> {
     let output =
         Command::new(program()).arg("query").args(question).arg("--dir").arg(dir).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
