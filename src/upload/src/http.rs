@@ -66,11 +66,10 @@ impl Link {
     ) -> Result<Self, Answer> {
         let wire = dial(destination, timing, sent).await?;
         let (stream, session) = secure(destination, wire, timing).await.outcome?;
-        let (sender, connection) = http1::Builder::new()
-            .max_buf_size(MAX_ANSWER)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| classify_error(&error))?;
+        let mut http = http1::Builder::new();
+        http.max_buf_size(MAX_ANSWER).max_header_size(MAX_ANSWER);
+        let (sender, connection) =
+            http.handshake(TokioIo::new(stream)).await.map_err(|error| classify_error(&error))?;
         Ok(Self { sender, connection: Some(Box::pin(connection)), session })
     }
 
@@ -132,18 +131,18 @@ impl Link {
             let body = read(&head, body).await?;
             Ok((head, body))
         });
-        loop {
-            let Some(connection) = &mut self.connection else { return answer.await };
-            tokio::select! {
-                biased;
-                answer = &mut answer => return answer,
-                ended = connection => {
-                    self.connection = None;
-                    // The request's own error is told by `answer`; this one comes first where the
-                    // connection itself failed.
-                    ended?;
-                }
-            }
+        let Some(connection) = &mut self.connection else { return answer.await };
+        let ended = tokio::select! {
+            biased;
+            answer = &mut answer => return answer,
+            ended = connection => ended,
+        };
+        self.connection = None;
+        // An answer that was complete before the connection failed is an answer; else the
+        // connection's own error says more than that the request was cancelled.
+        match (answer.await, ended) {
+            (Err(error), Err(cause)) if error.is_canceled() => Err(cause),
+            (answer, _) => answer,
         }
     }
 }

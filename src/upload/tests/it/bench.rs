@@ -1,0 +1,193 @@
+//! A real uploader on a real spool, and the hands of a test on all its levers.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use candor_model::{Draft, Kind, Level, Pin};
+use candor_spool::{Framing, Ledger, Settings, Spool, Urgency};
+use candor_upload::{
+    Command, Compression, Destination, Endpoint, Flushed, Timing, UploadSettings, UploadStatus,
+    Uploader,
+};
+use tempfile::TempDir;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::pki::{Authority, Leaf, NOW, backup};
+use crate::server::{Reply, Seen, Server};
+
+struct Codec;
+
+impl Framing for Codec {
+    fn seal(&self, kind: Kind, body: &[u8], seq: u64, out: &mut Vec<u8>) {
+        candor_otlp::seal(kind, body, seq, out);
+    }
+
+    fn frame_len(&self, kind: Kind, bytes: &[u8]) -> Option<usize> {
+        candor_otlp::frame_len(kind, bytes)
+    }
+}
+
+/// A record with nothing but a name: `event_name` of a log record is field 12, `name` of a metric
+/// is field 1, of a span field 5.
+pub(crate) fn draft(kind: Kind, level: Level, name: &str) -> Draft {
+    let field = match kind {
+        Kind::Log => 12,
+        Kind::Metric => 1,
+        Kind::Span => 5,
+    };
+    let mut body = vec![field << 3 | 2];
+    let mut length = name.len();
+    while length > 0x7f {
+        body.push(u8::try_from(length & 0x7f).unwrap() | 0x80);
+        length >>= 7;
+    }
+    body.push(u8::try_from(length).unwrap());
+    body.extend_from_slice(name.as_bytes());
+    Draft { level, kind, boot: "boot".into(), body }
+}
+
+/// A short hour: nothing in a test waits for it.
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+
+/// The jitter of a test is the same each time; the start's is a minute, and nothing comes by itself.
+pub(crate) fn timing() -> Timing {
+    Timing { random: || 59_999_999, ..Timing::default() }
+}
+
+/// The certificates of one test.
+pub(crate) struct Pki {
+    pub(crate) root: Authority,
+    pub(crate) intermediate: Authority,
+    pub(crate) leaf: Leaf,
+}
+
+impl Pki {
+    pub(crate) fn new() -> Self {
+        let root = Authority::root("a root");
+        let intermediate = root.intermediate("an intermediate");
+        let leaf = intermediate.leaf(&["localhost", "127.0.0.1"], NOW);
+        Self { root, intermediate, leaf }
+    }
+}
+
+/// An uploader under test.
+pub(crate) struct Bench {
+    pub(crate) dir: TempDir,
+    pub(crate) spool: Spool,
+    pub(crate) settings: watch::Sender<Arc<UploadSettings>>,
+    commands: mpsc::Sender<Command>,
+    pub(crate) stop: watch::Sender<Option<Duration>>,
+    pub(crate) status: watch::Receiver<UploadStatus>,
+    pub(crate) task: JoinHandle<()>,
+}
+
+impl Bench {
+    /// A server with an ordinary certificate, and an uploader that knows it.
+    pub(crate) async fn with_server(
+        behaviour: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
+    ) -> (Self, Server) {
+        let pki = Pki::new();
+        let server = Server::start(&pki.leaf, behaviour).await;
+        let pins = vec![pki.leaf.pin, backup()];
+        (Self::to(server.port, &pki.root, pins), server)
+    }
+
+    /// An uploader to a port on loopback, with a root that it trusts.
+    pub(crate) fn to(port: u16, root: &Authority, pins: Vec<Pin>) -> Self {
+        Self::build(port, root, pins, timing(), |_| {})
+    }
+
+    pub(crate) fn build(
+        port: u16,
+        root: &Authority,
+        pins: Vec<Pin>,
+        timing: Timing,
+        change: impl FnOnce(&mut UploadSettings),
+    ) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let ca_file = dir.path().join("ca.pem");
+        std::fs::write(&ca_file, &root.pem).unwrap();
+        let mut settings = settings(destination(port, ca_file, pins));
+        change(&mut settings);
+        let state = dir.path().join("state");
+        let bounds = Settings { min_free: 0, linger: HOUR, ..Settings::default() };
+        let spool = Spool::open(&state, bounds, Box::new(Codec)).unwrap();
+        let (settings, watched) = watch::channel(Arc::new(settings));
+        let (commands, received) = mpsc::channel(4);
+        let (stop, stopped) = watch::channel(None);
+        let (uploader, status) = Uploader::new(spool.clone());
+        let running = uploader.with_timing(timing).run(watched, received, stopped);
+        let task = tokio::spawn(running);
+        Self { dir, spool, settings, commands, stop, status, task }
+    }
+
+    /// Records of one kind and level, committed.
+    pub(crate) async fn keep(&self, kind: Kind, level: Level, names: &[String]) {
+        let drafts = names.iter().map(|name| draft(kind, level, name)).collect();
+        self.spool.append(drafts, Urgency::Now).await.unwrap();
+    }
+
+    /// Events of level 2, one row for each call.
+    pub(crate) async fn events(&self, count: usize) {
+        let names: Vec<_> = (0..count).map(|n| format!("event.{n}")).collect();
+        self.keep(Kind::Log, Level::Enhanced, &names).await;
+    }
+
+    pub(crate) async fn flush(&self) -> Flushed {
+        self.ask().await.await.unwrap()
+    }
+
+    pub(crate) async fn ask(&self) -> oneshot::Receiver<Flushed> {
+        let (done, answer) = oneshot::channel();
+        self.commands.send(Command::Flush { done }).await.unwrap();
+        answer
+    }
+
+    /// The ledger after everything that the spool was told so far.
+    pub(crate) async fn ledger(&self) -> Ledger {
+        self.spool.commit().await.unwrap();
+        self.spool.ledger()
+    }
+
+    /// Changes the settings.
+    pub(crate) fn set(&self, change: impl FnOnce(&mut UploadSettings)) {
+        self.settings.send_modify(|settings| change(Arc::make_mut(settings)));
+    }
+
+    /// Changes the destination.
+    pub(crate) fn redirect(&self, change: impl FnOnce(&mut Destination)) {
+        self.set(|settings| change(settings.destination.as_mut().unwrap()));
+    }
+
+    /// Waits until the status is so.
+    pub(crate) async fn until(&mut self, is: impl FnMut(&UploadStatus) -> bool) -> UploadStatus {
+        self.status.wait_for(is).await.unwrap().clone()
+    }
+}
+
+pub(crate) fn destination(port: u16, ca_file: PathBuf, pins: Vec<Pin>) -> Destination {
+    Destination {
+        endpoint: Endpoint { host: "localhost".into(), port, path: "/otlp".into() },
+        pins,
+        allow_single_pin: false,
+        ca_file: Some(ca_file),
+        client_cert: None,
+        client_key: None,
+        proxy: None,
+        compression: Compression::Zstd,
+    }
+}
+
+fn settings(destination: Destination) -> UploadSettings {
+    let resource = candor_otlp::Resource::here(Some("install".into()), "0.0.0").encode();
+    UploadSettings {
+        enabled: true,
+        hold: None,
+        destination: Some(destination),
+        interval: HOUR,
+        resource: resource.into(),
+        max_bytes_per_day: None,
+    }
+}

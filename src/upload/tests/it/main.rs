@@ -1,0 +1,11 @@
+//! The uploader against real servers on loopback: each row of the answer table, each way in which a
+//! certificate can be wrong, the proxy, and everything that starts, stops and breaks off an upload.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod answers;
+mod bench;
+mod certificates;
+mod pki;
+mod proxy;
+mod running;
+mod server;
