@@ -176,7 +176,7 @@ async fn bodies_beyond_the_common_budget_are_asked_to_come_again() {
     let server = Running::with(|settings| settings.limits.bodies = 64 << 10).await;
     let mut holder = server.client().await;
     holder.send(&head("/v1/logs", PROTOBUF, "", 100 << 10)).await.unwrap();
-    holder.send(&[0; 100 << 10]).await.unwrap();
+    holder.send(&vec![0; 100 << 10]).await.unwrap();
     let answer = holder.answer().await.unwrap();
     assert_eq!(answer.status, 503, "{}", answer.text());
     assert!(answer.headers.contains("retry-after: 1"), "{answer:?}");

@@ -3,6 +3,8 @@
 //! `wire` sends what a sender should, `hostile` what it should not, `program` runs the binary
 //! (init, kill, signals).
 
+#![expect(clippy::unwrap_used, reason = "a test says by panicking what went wrong")]
+
 mod client;
 mod hostile;
 mod program;

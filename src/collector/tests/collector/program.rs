@@ -184,16 +184,16 @@ async fn send_until_it_dies(address: SocketAddr, dir: &Path, host: &str, from: u
 
 #[tokio::test]
 async fn what_was_acknowledged_is_there_after_kill_9_and_nothing_is_there_twice() {
-    const HOSTS: u64 = 6;
+    const HOSTS: usize = 6;
     let dir = initialised();
-    let mut acknowledged = [0; HOSTS as usize];
+    let mut acknowledged = [0; HOSTS];
     for round in 1..=5 {
         let mut serving = Serving::start(dir.path());
         let mut senders = tokio::task::JoinSet::new();
         for host in 0..HOSTS {
             let (address, dir) = (serving.address, dir.path().to_owned());
             // From the first again: what an agent does that never saw the answer.
-            let from = if round % 2 == 0 { 1 } else { acknowledged[host as usize] + 1 };
+            let from = if round % 2 == 0 { 1 } else { acknowledged[host] + 1 };
             senders.spawn(async move {
                 (host, send_until_it_dies(address, &dir, &format!("h{host}"), from).await)
             });
@@ -207,7 +207,7 @@ async fn what_was_acknowledged_is_there_after_kill_9_and_nothing_is_there_twice(
         serving.child.kill().unwrap();
         while let Some(sent) = senders.join_next().await {
             let (host, last) = sent.unwrap();
-            let known = &mut acknowledged[host as usize];
+            let known = &mut acknowledged[host];
             *known = (*known).max(last);
         }
         serving.child.wait().unwrap();
@@ -218,7 +218,7 @@ async fn what_was_acknowledged_is_there_after_kill_9_and_nothing_is_there_twice(
         let seqs: Vec<_> = records.iter().map(|record| record["seq"].as_u64().unwrap()).collect();
         let expected: Vec<u64> = (1..=seqs.len() as u64).collect();
         assert_eq!(seqs, expected, "each once, none missing");
-        assert!(seqs.len() as u64 >= acknowledged[host as usize], "host {host}");
+        assert!(seqs.len() as u64 >= acknowledged[host], "host {host}");
     }
     for round in 1..=5 {
         let host = format!("probe-{round}");
