@@ -256,3 +256,228 @@ impl fmt::Debug for Slot {
         f.debug_struct("Slot").field("status", &self.status).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use candor_model::UnixNanos;
+    use candor_model::events::device::Machine;
+
+    use super::*;
+    use crate::ProbeError;
+
+    type Act = Box<dyn FnMut(Moment) -> Result<Vec<Record>, ProbeError> + Send>;
+
+    struct Fake {
+        name: &'static str,
+        level: Level,
+        rhythm: Rhythm,
+        deadline: Duration,
+        act: Act,
+        resets: Arc<AtomicU32>,
+    }
+
+    impl Probe for Fake {
+        fn name(&self) -> &'static str {
+            self.name
+        }
+        fn level(&self) -> Level {
+            self.level
+        }
+        fn rhythm(&self) -> Rhythm {
+            self.rhythm
+        }
+        fn deadline(&self) -> Duration {
+            self.deadline
+        }
+        fn report(&mut self, _: &Host, now: Moment) -> Result<Vec<Record>, ProbeError> {
+            (self.act)(now)
+        }
+        fn reset(&mut self) {
+            self.resets.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn fake(name: &'static str, act: Act) -> Fake {
+        let deadline = Duration::from_mins(10);
+        let resets = Arc::default();
+        Fake { name, level: Level::Basic, rhythm: Rhythm::EachReport, deadline, act, resets }
+    }
+
+    fn told(model: &str) -> Vec<Record> {
+        vec![Machine { model: Some(model.to_owned()), ..Machine::default() }.into()]
+    }
+
+    fn healthy() -> Fake {
+        fake("healthy", Box::new(|_| Ok(told("healthy"))))
+    }
+
+    fn runner(probes: Vec<Fake>) -> Runner {
+        let probes = probes.into_iter().map(|probe| Box::new(probe) as Box<dyn Probe>).collect();
+        let second = Duration::from_secs(1);
+        Runner::new(Host::live(), probes, Intervals { sample: second, report: second })
+    }
+
+    fn at(seconds: u64) -> Moment {
+        let time = Duration::from_secs(seconds);
+        Moment { wall: UnixNanos(seconds * 1_000_000_000), boot: time, monotonic: time }
+    }
+
+    fn status(runner: &Runner, name: &str) -> ProbeStatus {
+        runner.statuses(Level::Full).into_iter().find(|status| status.name == name).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_one_round_and_one_counter() {
+        let mut rounds = 0;
+        let act = move |_| {
+            rounds += 1;
+            assert!(rounds > 1, "the first round");
+            Ok(told("again"))
+        };
+        let mut runner = runner(vec![fake("panicky", Box::new(act)), healthy()]);
+        assert_eq!(runner.round(at(1), Level::Basic).await, told("healthy"));
+        let shown = status(&runner, "panicky");
+        assert_eq!((shown.failures, shown.abandoned, shown.is_away), (1, 0, false));
+        assert_eq!(shown.last_error.as_deref(), Some("panicked: the first round"));
+        let both = [told("again"), told("healthy")].concat();
+        assert_eq!(runner.round(at(2), Level::Basic).await, both);
+        let shown = status(&runner, "panicky");
+        assert_eq!((shown.failures, shown.last_error), (1, None));
+        assert_eq!(shown.last_success, Some(at(2).wall));
+    }
+
+    #[tokio::test]
+    async fn an_error_is_shown_with_its_causes() {
+        let act = |_| {
+            let source = io::Error::new(io::ErrorKind::PermissionDenied, "not for you");
+            Err(ProbeError::Read { path: "/proc/secret".into(), source })
+        };
+        let mut runner = runner(vec![fake("curious", Box::new(act))]);
+        assert_eq!(runner.round(at(1), Level::Basic).await, []);
+        let shown = status(&runner, "curious");
+        assert_eq!(shown.last_error.as_deref(), Some("cannot read `/proc/secret`: not for you"));
+        assert_eq!((shown.failures, shown.last_success), (1, None));
+    }
+
+    /// A probe that hangs until it is released, and says when it is about to.
+    fn hanging() -> (Fake, Sender<()>, Arc<AtomicU32>) {
+        let (release, wait): (Sender<()>, Receiver<()>) = channel();
+        let act = move |_| {
+            let _ = wait.recv();
+            Ok(told("too late"))
+        };
+        let probe = Fake { deadline: Duration::from_millis(20), ..fake("stuck", Box::new(act)) };
+        let resets = Arc::clone(&probe.resets);
+        (probe, release, resets)
+    }
+
+    #[tokio::test]
+    async fn a_probe_that_hangs_is_left_behind_and_the_others_lose_nothing() {
+        let (stuck, release, resets) = hanging();
+        let mut runner = runner(vec![stuck, healthy()]);
+        assert_eq!(runner.round(at(1), Level::Basic).await, told("healthy"));
+        let shown = status(&runner, "stuck");
+        assert_eq!((shown.failures, shown.abandoned, shown.is_away), (1, 1, true));
+        assert_eq!(shown.last_error.as_deref(), Some("no answer within 20ms"));
+
+        assert_eq!(runner.round(at(2), Level::Basic).await, told("healthy"));
+        assert_eq!(status(&runner, "stuck").abandoned, 2, "skipped and counted");
+        assert_eq!(resets.load(Ordering::SeqCst), 0);
+
+        drop(release);
+        let mut time = 3;
+        while status(&runner, "stuck").is_away {
+            let records = runner.round(at(time), Level::Basic).await;
+            assert!(!records.contains(&told("too late")[0]) || resets.load(Ordering::SeqCst) == 1);
+            time += 1;
+        }
+        assert_eq!(resets.load(Ordering::SeqCst), 1, "what it brought back is forgotten");
+        let last = runner.round(at(time), Level::Basic).await;
+        assert_eq!(last, [told("too late"), told("healthy")].concat(), "it takes part again");
+    }
+
+    #[tokio::test]
+    async fn a_round_that_is_dropped_loses_its_own_records_only() {
+        let (mut stuck, release, _) = hanging();
+        stuck.deadline = Duration::from_mins(10);
+        let mut runner = runner(vec![stuck, healthy()]);
+        {
+            let round = runner.round(at(1), Level::Basic);
+            let nothing = std::future::ready(());
+            tokio::pin!(round);
+            tokio::select! { biased; _ = &mut round => unreachable!(), () = nothing => {} }
+        }
+        release.send(()).unwrap();
+        drop(release);
+        let mut time = 2;
+        while status(&runner, "stuck").last_success.is_none() {
+            runner.round(at(time), Level::Basic).await;
+            time += 1;
+        }
+        let both = [told("too late"), told("healthy")].concat();
+        assert_eq!(runner.round(at(time), Level::Basic).await, both);
+    }
+
+    #[tokio::test]
+    async fn inventory_goes_on_when_it_changed_and_once_a_day() {
+        let act =
+            |now: Moment| Ok(told(if now.boot < Duration::from_secs(5) { "old" } else { "new" }));
+        let inventory = Fake { rhythm: Rhythm::Inventory, ..fake("inventory", Box::new(act)) };
+        let mut runner = runner(vec![inventory]);
+        assert_eq!(runner.round(at(1), Level::Basic).await, told("old"));
+        assert_eq!(runner.round(at(2), Level::Basic).await, []);
+        assert_eq!(status(&runner, "inventory").last_success, Some(at(2).wall));
+        assert_eq!(runner.round(at(6), Level::Basic).await, told("new"));
+        let day = DAY.as_secs();
+        assert_eq!(runner.round(at(6 + day - 1), Level::Basic).await, []);
+        assert_eq!(runner.round(at(6 + day), Level::Basic).await, told("new"));
+    }
+
+    #[tokio::test]
+    async fn lowering_forgets_what_is_above_and_raising_says_inventory_anew() {
+        let inventory = Fake { rhythm: Rhythm::Inventory, ..healthy() };
+        let above = Fake { level: Level::Full, ..fake("above", Box::new(|_| Ok(told("above")))) };
+        let resets = Arc::clone(&above.resets);
+        let mut runner = runner(vec![inventory, above]);
+        assert_eq!(
+            runner.round(at(1), Level::Full).await,
+            [told("healthy"), told("above")].concat()
+        );
+        assert_eq!(resets.load(Ordering::SeqCst), 0);
+        assert_eq!(runner.round(at(2), Level::Basic).await, []);
+        assert_eq!(resets.load(Ordering::SeqCst), 1);
+        assert_eq!(runner.statuses(Level::Basic).len(), 1);
+        assert_eq!(
+            runner.round(at(2), Level::Full).await,
+            [told("healthy"), told("above")].concat()
+        );
+    }
+
+    #[tokio::test]
+    async fn after_being_switched_off_everything_starts_anew() {
+        let inventory = Fake { rhythm: Rhythm::Inventory, ..healthy() };
+        let mut runner = runner(vec![inventory]);
+        assert_eq!(runner.round(at(1), Level::Basic).await, told("healthy"));
+        runner.forget();
+        assert_eq!(runner.next_due(Level::Basic), Some(Duration::ZERO));
+        assert_eq!(runner.report_now(at(1), Level::Basic).await, told("healthy"));
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_probe_is_charged_for_its_own_cpu_time() {
+        let act = |_| {
+            let begun = cpu_clock::thread_cpu();
+            while cpu_clock::thread_cpu() <= begun.map(|cpu| cpu + Duration::from_millis(2)) {}
+            Ok(vec![])
+        };
+        let mut runner = runner(vec![fake("busy", Box::new(act)), healthy()]);
+        runner.round(at(1), Level::Basic).await;
+        let (busy, other) = (status(&runner, "busy").cpu, status(&runner, "healthy").cpu);
+        assert!(busy >= Duration::from_millis(2) && other < busy, "{busy:?} {other:?}");
+    }
+}

@@ -132,3 +132,97 @@ fn next(now: Duration, interval: Duration) -> Duration {
     let since = now.as_nanos() % interval.as_nanos();
     now + interval - Duration::from_nanos(u64::try_from(since).unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use candor_model::Record;
+
+    use super::*;
+    use crate::{Host, Moment, ProbeError};
+
+    struct Idle(Level, Rhythm);
+
+    impl Probe for Idle {
+        fn name(&self) -> &'static str {
+            "idle"
+        }
+        fn level(&self) -> Level {
+            self.0
+        }
+        fn rhythm(&self) -> Rhythm {
+            self.1
+        }
+        fn report(&mut self, _: &Host, _: Moment) -> Result<Vec<Record>, ProbeError> {
+            Ok(vec![])
+        }
+    }
+
+    const SAMPLE: Work = Work { sample: true, report: false };
+    const REPORT: Work = Work { sample: false, report: true };
+    const BOTH: Work = Work { sample: true, report: true };
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn schedule() -> Schedule {
+        let probes: [Box<dyn Probe>; 3] = [
+            Box::new(Idle(Level::Basic, Rhythm::Inventory)),
+            Box::new(Idle(Level::Enhanced, Rhythm::Sampled)),
+            Box::new(Idle(Level::Full, Rhythm::EachReport)),
+        ];
+        Schedule::new(&probes, Intervals { sample: seconds(10), report: seconds(60) })
+    }
+
+    #[test]
+    fn everything_allowed_starts_at_once_but_an_empty_window_is_not_reported() {
+        let mut schedule = schedule();
+        assert_eq!(schedule.next_due(Level::Full), Some(Duration::ZERO));
+        assert_eq!(
+            schedule.due(seconds(1003), Level::Full),
+            [(0, REPORT), (1, SAMPLE), (2, REPORT)]
+        );
+        assert_eq!(schedule.due(seconds(1003), Level::Full), []);
+    }
+
+    #[test]
+    fn all_are_due_at_the_same_instants() {
+        let mut schedule = schedule();
+        schedule.due(seconds(1003), Level::Full);
+        assert_eq!(schedule.next_due(Level::Full), Some(seconds(1010)));
+        assert_eq!(schedule.due(seconds(1010), Level::Full), [(1, SAMPLE)]);
+        schedule.due(seconds(1015), Level::Full);
+        assert_eq!(schedule.due(seconds(1020), Level::Full), [(0, REPORT), (1, BOTH), (2, REPORT)]);
+        assert_eq!(schedule.next_due(Level::Full), Some(seconds(1030)));
+    }
+
+    #[test]
+    fn instants_that_were_slept_through_are_not_caught_up() {
+        let mut schedule = schedule();
+        schedule.due(seconds(1003), Level::Full);
+        let late = seconds(9_999);
+        assert_eq!(schedule.due(late, Level::Full), [(0, REPORT), (1, BOTH), (2, REPORT)]);
+        assert_eq!(schedule.due(late, Level::Full), []);
+        assert_eq!(schedule.next_due(Level::Full), Some(seconds(10_000)));
+    }
+
+    #[test]
+    fn the_level_holds_probes_back_and_a_raise_lets_them_start_at_once() {
+        let mut schedule = schedule();
+        assert_eq!(schedule.next_due(Level::Security), None);
+        assert_eq!(schedule.due(seconds(1003), Level::Security), []);
+        assert_eq!(schedule.due(seconds(1003), Level::Basic), [(0, REPORT)]);
+        assert_eq!(schedule.next_due(Level::Basic), Some(seconds(1020)));
+        assert_eq!(schedule.due(seconds(1004), Level::Enhanced), [(1, SAMPLE)]);
+    }
+
+    #[test]
+    fn shorter_intervals_count_at_once_and_none_is_zero() {
+        let mut schedule = schedule();
+        schedule.due(seconds(1003), Level::Full);
+        let intervals = Intervals { sample: Duration::ZERO, report: seconds(2) };
+        schedule.set_intervals(intervals, seconds(1003));
+        assert_eq!(schedule.next_due(Level::Basic), Some(seconds(1004)));
+        assert_eq!(schedule.next_due(Level::Full), Some(seconds(1003) + SHORTEST));
+    }
+}

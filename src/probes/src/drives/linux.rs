@@ -131,12 +131,14 @@ impl<'a> Block<'a> {
         self.host.text(&directory.join("proc_name")).as_deref() == Some("vmw_pvscsi")
     }
 
-    /// `device/model` with its vendor, which for ATA drives is only the word `ATA`; cards and eMMC
-    /// have a `device/name`.
+    /// `device/model` with its vendor, which for ATA drives is only the word `ATA`, and which some
+    /// models begin with already; cards and eMMC have a `device/name`.
     fn model(&self) -> Option<String> {
         let Some(model) = self.text("device/model") else { return self.text("device/name") };
         match self.text("device/vendor") {
-            Some(vendor) if vendor != "ATA" && !vendor.starts_with("0x") => {
+            Some(vendor)
+                if vendor != "ATA" && !vendor.starts_with("0x") && !model.starts_with(&vendor) =>
+            {
                 Some(format!("{vendor} {model}"))
             }
             _ => Some(model),
