@@ -242,6 +242,7 @@ mod tests {
     fn a_foreign_log_without_our_ids_is_read_as_it_is() {
         let foreign = LogRecord {
             time_unix_nano: 5,
+            observed_time_unix_nano: 6,
             severity_number: 17,
             severity_text: "ERR".to_owned(),
             body: Some(AnyValue { value: Some(any_value::Value::BytesValue(vec![0xff])) }),
@@ -258,6 +259,7 @@ mod tests {
         let request = ExportLogsServiceRequest { resource_logs: vec![logs] };
         let records = decode_request(Kind::Log, &request.encode_to_vec()).unwrap();
         let [record] = records.as_slice() else { panic!("one record") };
+        assert_eq!(record.time, UnixNanos(5));
         assert_eq!((record.seq, record.uid.as_ref(), record.level), (None, None, None));
         assert_eq!((record.install_id.as_ref(), record.boot_id.as_ref()), (None, None));
         assert_eq!(record.attributes, []);

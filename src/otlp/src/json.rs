@@ -203,6 +203,11 @@ mod tests {
     }
 
     #[test]
+    fn a_time_that_nobody_said_is_null() {
+        assert_eq!(to_json(&record(Kind::Log))["time"], Json::Null);
+    }
+
+    #[test]
     fn a_metric_prints_its_unit_and_points() {
         let point = |value| DecodedPoint {
             attributes: vec![("state".to_owned(), "used".into())],

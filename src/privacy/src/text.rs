@@ -229,8 +229,10 @@ mod tests {
         let cut = scrubber.clean(&long, &mut counts);
         assert_eq!((cut.len(), counts.total()), (1023, 0));
         // A secret across the limit leaves no half of itself.
-        let secret = format!("{}4111111111111111", "x ".repeat(508));
-        assert!(!scrubber.clean(&secret, &mut counts).contains("4111"));
+        let secret = format!("{}4111111111111111 {}", "x ".repeat(508), "x".repeat(50));
+        let cut = scrubber.clean(&secret, &mut counts);
+        assert!(!cut.contains("4111"));
+        assert_eq!(cut.len(), MAX_TEXT_BYTES);
     }
 
     /// What is planted and the part of it that must not be seen afterwards.
