@@ -89,12 +89,6 @@ pub(crate) fn of(call: Call) -> &'static Route {
     &ROUTES[call as usize]
 }
 
-/// The longest that a peer of this role may keep a route busy.
-pub(crate) fn longest_for(role: Role) -> Duration {
-    let open = ROUTES.iter().filter(|route| route.role <= role);
-    open.map(|route| route.deadline).max().unwrap_or(ORDINARY)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

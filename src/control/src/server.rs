@@ -6,8 +6,8 @@
 //! # Invariants
 //! - At most 32 connections at once, of which clients who are no administrators have at most 24:
 //!   however many of them hang on, an administrator is heard.
-//! - A connection carries one request. Its head is there within 5 s, its body is at most 64 KiB, and
-//!   it ends within the time of its route, also when the client does not read.
+//! - A connection carries one request. Its head is there within 5 s, its body is at most 64 KiB, it
+//!   is answered within the time of its route, and the answer is read within 10 s.
 //! - No request is carried out for a peer whose role does not suffice.
 //!
 //! On failure: a failing connection ends alone; when the system has none to give, the server pauses
@@ -29,6 +29,7 @@ use crate::protocol::{
 mod answer;
 mod connection;
 mod crowd;
+mod fuse;
 
 use crowd::Crowd;
 

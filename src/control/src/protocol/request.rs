@@ -35,11 +35,13 @@ pub struct DisableRequest {
     pub keep_pending: bool,
 }
 
-/// `POST /v1/flush`: `{"wait": false}`.
+/// `POST /v1/flush`: `{"wait": false, "stop_probes": false}`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FlushRequest {
     /// Whether the answer waits for the upload to come to an end.
     pub wait: bool,
+    /// Whether the probes stop first, for as long as the agent runs: afterwards nothing new waits.
+    pub stop_probes: bool,
 }
 
 impl LevelRequest {
@@ -84,13 +86,13 @@ impl DisableRequest {
 impl FlushRequest {
     pub(crate) fn parse(body: &[u8]) -> Result<Self, Refusal> {
         let mut fields = Fields::parse(body)?;
-        let wait = fields.flag("wait")?;
+        let request = Self { wait: fields.flag("wait")?, stop_probes: fields.flag("stop_probes")? };
         fields.end()?;
-        Ok(Self { wait })
+        Ok(request)
     }
 
     pub(crate) fn json(self) -> Value {
-        json!({ "wait": self.wait })
+        json!({ "wait": self.wait, "stop_probes": self.stop_probes })
     }
 }
 
@@ -223,7 +225,8 @@ mod tests {
     #[test]
     fn flags_are_false_unless_said() {
         assert!(!FlushRequest::parse(b"").unwrap().wait);
-        assert!(FlushRequest::parse(br#"{"wait":true}"#).unwrap().wait);
+        let flush = FlushRequest { wait: true, stop_probes: true };
+        assert_eq!(FlushRequest::parse(flush.json().to_string().as_bytes()).unwrap(), flush);
         assert!(DisableRequest::parse(br#"{"keep_pending":1}"#).is_err());
         assert!(DisableRequest::parse(br#"{"keep_pendin":true}"#).is_err());
         let kept = DisableRequest { keep_pending: true };

@@ -20,23 +20,22 @@ use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWrite as _;
 use tokio::sync::watch;
-use tokio::time::timeout;
 
+use super::fuse::Fuse;
 use super::{Service, answer};
-use crate::route;
 
 /// From the connection to the end of the head.
 const HEAD: Duration = Duration::from_secs(5);
-/// For the client to read the answer, after the longest route.
+/// For the client to read the answer.
 const READING: Duration = Duration::from_secs(10);
 /// The largest head, and what is read at once.
 const BUFFER: usize = 16 * 1024;
 
 const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
-connection: close\r\ncontent-length: 107\r\n\r\n\
+connection: close\r\ncontent-length: 109\r\n\r\n\
 {\"error\":{\"code\":\"failed\",\"message\":\"too many clients are connected\",\"remedy\":\"try again in a few seconds\"}}\n";
 
 /// Serves one connection until it ends.
@@ -46,37 +45,47 @@ pub(super) async fn talk(
     peer: Peer,
     closing: watch::Receiver<bool>,
 ) {
-    let limit = HEAD + HEAD + route::longest_for(peer.role) + READING;
-    match timeout(limit, exchange(service, stream, peer, closing)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "a control connection ended early"),
-        Err(_) => tracing::debug!("a control connection took too long"),
+    let fuse = Fuse::new(HEAD);
+    let talk = Talk { service, fuse: &fuse, closing };
+    tokio::select! {
+        done = talk.exchange(stream, peer) => if let Err(error) = done {
+            tracing::debug!(%error, "a control connection ended early");
+        },
+        () = fuse.burns() => tracing::debug!("a control connection took too long"),
     }
 }
 
-async fn exchange(
-    service: &impl Service,
-    mut stream: Stream,
-    peer: Peer,
-    mut closing: watch::Receiver<bool>,
-) -> io::Result<()> {
-    let peer = timeout(HEAD, stream.confirm(peer)).await??;
-    let handler = service_fn(async |request: Request<Incoming>| {
-        Ok::<_, Infallible>(answer::answer(service, &peer, request).await)
-    });
-    let mut settings = http1::Builder::new();
-    settings.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(BUFFER);
-    // A client that closes its writing side, or goes, does not end what it asked for.
-    settings.keep_alive(false).half_close(true);
-    let mut connection = pin!(settings.serve_connection(TokioIo::new(stream), handler));
-    let done = tokio::select! {
-        done = connection.as_mut() => done,
-        _ = closing.changed() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    done.map_err(io::Error::other)
+/// What one connection needs besides itself.
+struct Talk<'a, S> {
+    service: &'a S,
+    fuse: &'a Fuse,
+    closing: watch::Receiver<bool>,
+}
+
+impl<S: Service> Talk<'_, S> {
+    async fn exchange(mut self, mut stream: Stream, peer: Peer) -> io::Result<()> {
+        let peer = stream.confirm(peer).await?;
+        let handler = service_fn(async |request: Request<Incoming>| {
+            // The answer keeps its own deadline, which says which route was too slow.
+            self.fuse.pause();
+            let answer = answer::answer(self.service, &peer, request).await;
+            self.fuse.set(READING);
+            Ok::<_, Infallible>(answer)
+        });
+        let mut settings = http1::Builder::new();
+        settings.max_buf_size(BUFFER).header_read_timeout(None);
+        // A client that closes its writing side, or goes, does not end what it asked for.
+        settings.keep_alive(false).half_close(true);
+        let mut connection = pin!(settings.serve_connection(TokioIo::new(stream), handler));
+        let done = tokio::select! {
+            done = connection.as_mut() => done,
+            _ = self.closing.changed() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        done.map_err(io::Error::other)
+    }
 }
 
 /// Says that there is no room, as far as that can be said without waiting.

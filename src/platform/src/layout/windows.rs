@@ -22,12 +22,7 @@ fn program_data() -> Option<PathBuf> {
     let mut text: *mut u16 = std::ptr::null_mut();
     // SAFETY: the id is a constant; the out pointer is ours; no token means this process's user.
     let answer = unsafe {
-        SHGetKnownFolderPath(
-            &raw const FOLDERID_ProgramData,
-            0,
-            std::ptr::null_mut(),
-            &raw mut text,
-        )
+        SHGetKnownFolderPath(&FOLDERID_ProgramData, 0, std::ptr::null_mut(), &raw mut text)
     };
     let path = (answer == 0 && !text.is_null()).then(|| {
         // SAFETY: on success the shell gives a string that ends with a zero.
