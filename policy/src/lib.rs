@@ -25,6 +25,7 @@ mod operator;
 mod raise;
 mod resolve;
 mod source;
+pub mod trail;
 mod watch;
 
 pub use address::{BadHostPort, BadUrl, HostPort, Url};
@@ -41,7 +42,9 @@ pub use keys::{Key, Raw, Scope, Word, Words};
 pub use layer::{Layer, LayerKind, PRECEDENCE, Reading, Weight};
 pub use minisign::{BadMinisignKey, MinisignKey};
 pub use operator::{LevelSetting, Operator, OperatorError};
-pub use raise::{BadBootDeadline, BadTime, BootDeadline, Now, Until, WallDeadline, raise_of, settle};
+pub use raise::{
+    BadBootDeadline, BadTime, BootDeadline, Now, Until, WallDeadline, raise_of, settle,
+};
 pub use resolve::{resolve, would_be, would_upload};
 pub use source::{ConfigReading, Snapshot, Sources, now};
 pub use watch::{Watch, WatchError};

@@ -87,7 +87,12 @@ mod tests {
         let path = dir.path().join("audit.log");
         let trail = Trail::at(&path);
         assert_eq!(trail.entries(), []);
-        let entry = Entry { subject: "level".into(), to: Some("1".into()), uid: Some(0), ..Entry::default() };
+        let entry = Entry {
+            subject: "level".into(),
+            to: Some("1".into()),
+            uid: Some(0),
+            ..Entry::default()
+        };
         trail.append(&entry).unwrap();
         fs::write(&path, fs::read_to_string(&path).unwrap() + "{\"time\":\"20").unwrap();
         assert_eq!(trail.entries(), [entry]);

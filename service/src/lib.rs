@@ -1,1 +1,37 @@
-//! Stub.
+//! `agentd`, the daemon: the one place that builds things and holds their handles.
+//!
+//! ```text
+//! host -> agent: policy watch, control server, governor
+//!                                                 |  telemetry on
+//!                                                 v
+//!                               engine: collect -> spool -> upload
+//! ```
+//!
+//! # Invariants
+//! - While telemetry is off there is no engine: no probe, no open store, no socket but the control
+//!   endpoint, no timer.
+//! - Whatever changes level, upload, endpoint or pins passes the governor, is written to the audit
+//!   trail first, and takes effect in one place.
+//!
+//! A failure to start is a [`Failure`] with an exit code; later trouble is shown by `status`.
+
+mod agent;
+mod api;
+mod board;
+mod collect;
+mod engine;
+mod failure;
+mod flush;
+mod governor;
+pub mod host;
+mod identity;
+mod logging;
+pub mod options;
+mod own;
+mod plan;
+mod status;
+mod stop;
+mod supervisor;
+mod tell;
+
+pub use failure::Failure;

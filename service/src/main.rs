@@ -1,2 +1,33 @@
-//! Stub.
-fn main() {}
+//! `agentd`: reads its options, sets up its log, runs the agent, and turns the outcome into an exit code.
+
+use std::process::ExitCode;
+
+use candor_service::options::{Action, Options};
+use candor_service::{Failure, host};
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    candor_platform::tune_allocator();
+    let outcome = match Options::parse().action {
+        Action::Run(run) => host::console::run(&run),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("agentd: {}", chain(&failure));
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+/// The whole chain of causes, printed once, here at the edge.
+fn chain(failure: &Failure) -> String {
+    let mut text = failure.to_string();
+    let mut cause = std::error::Error::source(failure);
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -18,6 +18,7 @@ mod file;
 mod layout;
 mod lock;
 mod memory;
+mod name;
 mod peer;
 mod random;
 #[cfg(any(windows, test))]
@@ -35,6 +36,7 @@ pub use file::{
 pub use layout::{Endpoint, Layout, ROOT_VARIABLE};
 pub use lock::InstanceLock;
 pub use memory::{trim, tune_allocator};
+pub use name::host_name;
 pub use peer::{Peer, Role, is_administrator};
 pub use random::random_bytes;
 pub use space::{free_bytes, total_bytes};

@@ -32,7 +32,8 @@ pub fn peek(dir: &Path) -> Option<Peek> {
 }
 
 fn ledger(books: &Books) -> Ledger {
-    let last_upload = (books.last_upload > 0).then(|| UNIX_EPOCH + Duration::from_millis(books.last_upload));
+    let last_upload =
+        (books.last_upload > 0).then(|| UNIX_EPOCH + Duration::from_millis(books.last_upload));
     Ledger {
         generated: books.generated(),
         uploaded: books.uploaded,
@@ -72,7 +73,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(peek(dir.path()), None);
         let spool = Spool::open(dir.path(), Settings::default(), Box::new(Plain)).unwrap();
-        let draft = Draft { level: Level::Basic, kind: Kind::Log, boot: "b".into(), body: vec![1, 2] };
+        let draft =
+            Draft { level: Level::Basic, kind: Kind::Log, boot: "b".into(), body: vec![1, 2] };
         spool.append(vec![draft; 3], Urgency::Now).await.unwrap();
         spool.clear(DropReason::Disabled).await.unwrap();
         let (install_id, ledger) = (spool.install_id().to_owned(), spool.ledger());

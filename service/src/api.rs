@@ -1,0 +1,104 @@
+//! The control API's answers: reading ones from the board, changing ones by the governor.
+//!
+//! # Invariants
+//! - Nothing is changed here: a request is handed to the governor before it is waited for, so that a
+//!   client that goes away cannot stop a change halfway.
+
+use std::rc::Rc;
+
+use candor_control::Service;
+use candor_control::protocol::{
+    DisableRequest, ExplainedLayer, Explanation, FlushDone, FlushRequest, LevelChanged,
+    LevelRequest, LevelStatus, Refusal, Reloaded, Stats, Status, UploadChanged,
+};
+use candor_platform::Peer;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::board::Board;
+use crate::governor::Request;
+use crate::tell::By;
+
+/// What answers.
+#[derive(Clone)]
+pub(crate) struct Api {
+    pub(crate) board: Rc<Board>,
+    pub(crate) requests: mpsc::Sender<Request>,
+}
+
+impl Api {
+    async fn ask<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<T>) -> Request,
+    ) -> Result<T, Refusal> {
+        let (done, answer) = oneshot::channel();
+        let stopping = || Refusal::failed("the agent is stopping");
+        self.requests.send(request(done)).await.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())
+    }
+
+    async fn set_upload(
+        &self,
+        peer: &Peer,
+        enabled: bool,
+        keep_pending: bool,
+    ) -> Result<UploadChanged, Refusal> {
+        let by = By::peer(peer, None);
+        self.ask(|done| Request::SetUpload { enabled, keep_pending, by, done }).await?
+    }
+}
+
+impl Service for Api {
+    async fn status(&self, _peer: &Peer) -> Result<Status, Refusal> {
+        Ok(crate::status::status(&self.board))
+    }
+
+    async fn level(&self, _peer: &Peer) -> Result<LevelStatus, Refusal> {
+        Ok(crate::status::level(&self.board.snapshot().effective.level))
+    }
+
+    async fn explain(&self, _peer: &Peer) -> Result<Explanation, Refusal> {
+        let explanation = self.board.snapshot().effective.explanation.clone();
+        let layer = |layer: candor_policy::ExplainedLayer| ExplainedLayer {
+            layer: layer.layer,
+            place: layer.place,
+            value: layer.value,
+            verdict: layer.verdict,
+        };
+        Ok(Explanation {
+            requested: explanation.requested,
+            effective: explanation.effective,
+            layers: explanation.layers.into_iter().map(layer).collect(),
+            winner: explanation.winner,
+            reason: explanation.reason,
+        })
+    }
+
+    async fn stats(&self, _peer: &Peer) -> Result<Stats, Refusal> {
+        Ok(crate::status::stats(&self.board))
+    }
+
+    async fn set_level(&self, peer: &Peer, request: LevelRequest) -> Result<LevelChanged, Refusal> {
+        let by = By::peer(peer, request.reason.clone());
+        self.ask(|done| Request::SetLevel(request, by, done)).await?
+    }
+
+    async fn enable(&self, peer: &Peer) -> Result<UploadChanged, Refusal> {
+        self.set_upload(peer, true, false).await
+    }
+
+    async fn disable(
+        &self,
+        peer: &Peer,
+        request: DisableRequest,
+    ) -> Result<UploadChanged, Refusal> {
+        self.set_upload(peer, false, request.keep_pending).await
+    }
+
+    async fn flush(&self, _peer: &Peer, request: FlushRequest) -> Result<FlushDone, Refusal> {
+        Ok(crate::flush::flush(&self.board, request).await)
+    }
+
+    async fn reload(&self, _peer: &Peer) -> Result<Reloaded, Refusal> {
+        self.ask(Request::Reload).await
+    }
+}

@@ -1,0 +1,76 @@
+//! What `status` looks at: the policy that holds, the engine while there is one, and what was known
+//! last when there is none. Written by the governor, read by the API; one thread.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use candor_platform::Clock;
+use candor_policy::Snapshot;
+use candor_spool::Ledger;
+
+use crate::engine::View;
+
+/// What is known of the store while no engine has it open.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rest {
+    /// Null on a host that was off from its first start.
+    pub(crate) install_id: Option<String>,
+    /// The ledger as it was last.
+    pub(crate) ledger: Ledger,
+}
+
+/// The shared picture.
+pub(crate) struct Board {
+    snapshot: RefCell<Arc<Snapshot>>,
+    view: RefCell<Option<View>>,
+    rest: RefCell<Rest>,
+    /// By the boot clock.
+    pub(crate) started: Duration,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Board {
+    /// The picture at the start.
+    pub(crate) fn new(snapshot: Arc<Snapshot>, rest: Rest, clock: Arc<dyn Clock>) -> Rc<Self> {
+        let started = clock.boot();
+        let (snapshot, rest) = (RefCell::new(snapshot), RefCell::new(rest));
+        Rc::new(Self { snapshot, view: RefCell::default(), rest, started, clock })
+    }
+
+    /// The policy that holds.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot.borrow())
+    }
+
+    /// The engine, while there is one.
+    pub(crate) fn view(&self) -> Option<View> {
+        self.view.borrow().clone()
+    }
+
+    /// What is known while there is none.
+    pub(crate) fn rest(&self) -> Rest {
+        self.rest.borrow().clone()
+    }
+
+    /// The ledger of this moment, or as it was last.
+    pub(crate) fn ledger(&self) -> Ledger {
+        self.view().map_or_else(|| self.rest().ledger, |view| view.ledger())
+    }
+
+    pub(crate) fn set_snapshot(&self, snapshot: Arc<Snapshot>) {
+        self.snapshot.replace(snapshot);
+    }
+
+    /// An engine runs.
+    pub(crate) fn set_view(&self, view: View) {
+        self.view.replace(Some(view));
+    }
+
+    /// No engine runs any more.
+    pub(crate) fn set_rest(&self, rest: Rest) {
+        self.view.replace(None);
+        self.rest.replace(rest);
+    }
+}

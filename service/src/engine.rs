@@ -1,0 +1,293 @@
+//! The engine: probes, spool and uploader, while telemetry is on. It is built when telemetry is
+//! switched on and taken down when it is switched off, so that off leaves nothing that could act.
+//!
+//! # Invariants
+//! - Its parts see only their share of the [`Plan`]; none reads configuration for itself.
+//! - Order of stopping: probes, last report, commit, a last upload within its budget, store.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use candor_model::events::agent::{FailedProbe, Settings};
+use candor_model::{DropReason, Level, Record};
+use candor_pipeline::{Pipeline, PipelineSettings};
+use candor_platform::{Clock, Layout};
+use candor_policy::Snapshot;
+use candor_probes::{Host, Probe, ProbeStatus};
+use candor_spool::{Ledger, Spool};
+use candor_upload::{Command, UploadSettings, UploadStatus, Uploader};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::collect::{Ask, Collect};
+use crate::failure::Failure;
+use crate::identity::{Identity, open_spool};
+use crate::own::{HealthProbe, SettingsProbe, Shared};
+use crate::plan::Plan;
+use crate::supervisor::{GaveUp, Supervisor};
+
+/// How long the last upload before an ordered stop may take.
+pub(crate) const LAST_UPLOAD: Duration = Duration::from_secs(3);
+/// Questions that may wait for the collecting task; who asks further ones waits.
+const ASKS: usize = 8;
+/// Commands that may wait for the uploader; who sends further ones waits.
+const COMMANDS: usize = 8;
+
+/// What the engine is built from.
+pub(crate) struct Ground {
+    pub(crate) layout: Layout,
+    pub(crate) host: Host,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// The parts that tasks are made from, again and again if need be.
+struct Parts {
+    spool: Spool,
+    identity: Identity,
+    host: Host,
+    clock: Arc<dyn Clock>,
+    plan: watch::Receiver<Arc<Plan>>,
+    upload: watch::Receiver<Arc<UploadSettings>>,
+    stop: watch::Receiver<Option<Duration>>,
+    settings: Shared<Settings>,
+    failed: Shared<Vec<FailedProbe>>,
+    statuses: Rc<RefCell<Vec<ProbeStatus>>>,
+    asks: RefCell<mpsc::Sender<Ask>>,
+    commands: RefCell<mpsc::Sender<Command>>,
+    status: RefCell<watch::Receiver<UploadStatus>>,
+}
+
+/// A running engine.
+pub(crate) struct Engine {
+    parts: Rc<Parts>,
+    plan: watch::Sender<Arc<Plan>>,
+    upload: watch::Sender<Arc<UploadSettings>>,
+    stop: watch::Sender<Option<Duration>>,
+    supervisor: Supervisor,
+    install_id: String,
+}
+
+/// What others may look at while the engine runs.
+#[derive(Clone)]
+pub(crate) struct View(Rc<Parts>);
+
+impl Engine {
+    /// Opens the store and starts the tasks.
+    ///
+    /// # Errors
+    /// When the store or the installation's secret cannot be opened.
+    pub(crate) async fn start(ground: &Ground, snapshot: &Snapshot) -> Result<Self, Failure> {
+        let state_dir = ground.layout.state_dir();
+        let spool = open_spool(&state_dir, &snapshot.config)?;
+        let identity = Identity::load(&state_dir)?;
+        let install_id = spool.install_id().to_owned();
+        let level = snapshot.effective.level.effective;
+        // What waits from a time with a higher level goes before anything else happens.
+        spool.lower_to(level).await.map_err(Failure::Store)?;
+        let first = Arc::new(Plan::of(snapshot, &install_id));
+        let (plan, plans) = watch::channel(Arc::clone(&first));
+        let (upload, uploads) = watch::channel(Arc::clone(&first.upload));
+        let (stop, stops) = watch::channel(None);
+        let (_, status) = Uploader::new(spool.clone());
+        let parts = Rc::new(Parts {
+            spool,
+            identity,
+            host: ground.host.clone(),
+            clock: Arc::clone(&ground.clock),
+            plan: plans,
+            upload: uploads,
+            stop: stops,
+            settings: Shared::default(),
+            failed: Shared::default(),
+            statuses: Rc::default(),
+            asks: RefCell::new(mpsc::channel(1).0),
+            commands: RefCell::new(mpsc::channel(1).0),
+            status: RefCell::new(status),
+        });
+        parts.settings.set(first.settings.clone());
+        let mut supervisor = Supervisor::default();
+        let uploading = Rc::clone(&parts);
+        supervisor.own("upload", move || uploading.upload());
+        let collecting = Rc::clone(&parts);
+        supervisor.own("collect", move || collecting.collect());
+        Ok(Self { parts, plan, upload, stop, supervisor, install_id })
+    }
+
+    /// What others may look at.
+    pub(crate) fn view(&self) -> View {
+        View(Rc::clone(&self.parts))
+    }
+
+    /// Takes over a changed snapshot: lower first, then the rest.
+    pub(crate) async fn obey(&self, snapshot: &Snapshot) {
+        let plan = Arc::new(Plan::of(snapshot, &self.install_id));
+        let (old, new) = (self.plan.borrow().collecting.level, plan.collecting.level);
+        if new != old {
+            self.change_level(old, new).await;
+        }
+        self.parts.settings.set(plan.settings.clone());
+        if *self.upload.borrow() != plan.upload {
+            self.upload.send_replace(Arc::clone(&plan.upload));
+        }
+        self.plan.send_replace(plan);
+    }
+
+    async fn change_level(&self, old: Level, new: Level) {
+        let changed = if new < old {
+            self.parts.spool.lower_to(new).await.map(|withdrawn| {
+                tracing::info!(%new, withdrawn, "level lowered");
+            })
+        } else {
+            self.parts.spool.set_ceiling(new).await
+        };
+        if let Err(error) = changed {
+            tracing::error!(%error, "the spool could not follow the change of level");
+        }
+    }
+
+    /// Returns only when a task used up its restarts.
+    pub(crate) async fn fails(&mut self) -> GaveUp {
+        loop {
+            match self.supervisor.watch().await {
+                Err(gave_up) => return gave_up,
+                // Tasks end by themselves only during a stop, which asks in its own way.
+                Ok(()) => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Ordered stop: last report, last upload, store.
+    pub(crate) async fn stop(mut self) {
+        self.view().report(true).await;
+        self.stop.send_replace(Some(LAST_UPLOAD));
+        self.parts.asks.replace(mpsc::channel(1).0);
+        let ends = self.supervisor.watch();
+        if tokio::time::timeout(LAST_UPLOAD + Duration::from_secs(1), ends).await.is_err() {
+            tracing::warn!("a task did not end in time and was left");
+        }
+        drop(self.supervisor);
+        close(self.parts.spool.clone()).await;
+    }
+
+    /// Off: the upload in flight is cut, what waits is purged or kept, the store is closed. Returns
+    /// the ledger as it was last.
+    pub(crate) async fn disable(self, keep_pending: bool) -> Ledger {
+        // Dropping the tasks cuts the upload and every probe's round at once.
+        drop(self.supervisor);
+        let spool = self.parts.spool.clone();
+        let settled = if keep_pending {
+            spool.commit().await
+        } else {
+            spool.clear(DropReason::Disabled).await.map(drop)
+        };
+        if let Err(error) = settled {
+            tracing::error!(%error, "what waited could not be settled while switching off");
+        }
+        let ledger = spool.ledger();
+        close(spool).await;
+        ledger
+    }
+}
+
+/// Commits, cleans up, and ends the store's thread.
+async fn close(spool: Spool) {
+    if let Err(error) = spool.close().await {
+        tracing::error!(%error, "the store did not close in order");
+    }
+}
+
+impl Parts {
+    fn collect(self: &Rc<Self>) -> impl Future<Output = ()> + use<> {
+        let (sender, asks) = mpsc::channel(ASKS);
+        self.asks.replace(sender);
+        let mut all: Vec<Box<dyn Probe>> = vec![
+            Box::new(SettingsProbe(self.settings.clone())),
+            Box::new(HealthProbe {
+                spool: self.spool.clone(),
+                upload: self.status.borrow().clone(),
+                failed: self.failed.clone(),
+            }),
+        ];
+        all.extend(candor_probes::all());
+        let settings = PipelineSettings {
+            host: self.host.clone(),
+            boot: Arc::clone(&self.identity.boot),
+            probes: all,
+            intervals: self.plan.borrow().collecting.intervals,
+        };
+        Collect {
+            pipeline: Pipeline::new(settings),
+            spool: self.spool.clone(),
+            clock: Arc::clone(&self.clock),
+            plan: self.plan.clone(),
+            statuses: Rc::clone(&self.statuses),
+            failed: self.failed.clone(),
+        }
+        .run(asks)
+    }
+
+    fn upload(self: &Rc<Self>) -> impl Future<Output = ()> + use<> {
+        let (sender, commands) = mpsc::channel(COMMANDS);
+        self.commands.replace(sender);
+        let (uploader, status) = Uploader::new(self.spool.clone());
+        self.status.replace(status);
+        uploader.run(self.upload.clone(), commands, self.stop.clone())
+    }
+}
+
+impl View {
+    /// The ledger of this moment.
+    pub(crate) fn ledger(&self) -> Ledger {
+        self.0.spool.ledger()
+    }
+
+    /// How the uploader does.
+    pub(crate) fn upload(&self) -> UploadStatus {
+        self.0.status.borrow().borrow().clone()
+    }
+
+    /// What is known of the probes.
+    pub(crate) fn probes(&self) -> Vec<ProbeStatus> {
+        self.0.statuses.borrow().clone()
+    }
+
+    /// The random id of this installation.
+    pub(crate) fn install_id(&self) -> String {
+        self.0.spool.install_id().to_owned()
+    }
+
+    /// The id of this boot, as it is sent.
+    pub(crate) fn boot_id(&self) -> String {
+        self.0.identity.boot.to_string()
+    }
+
+    /// The store.
+    pub(crate) fn spool(&self) -> Spool {
+        self.0.spool.clone()
+    }
+
+    /// Where a flush is asked for.
+    pub(crate) fn commands(&self) -> mpsc::Sender<Command> {
+        self.0.commands.borrow().clone()
+    }
+
+    /// Has the probes report what they sampled, and commits it; `last` ends collecting.
+    pub(crate) async fn report(&self, last: bool) {
+        self.ask(|done| Ask::Report { last, done }).await;
+    }
+
+    /// Sends records that no probe makes.
+    pub(crate) async fn tell(&self, records: Vec<Record>) {
+        self.ask(|done| Ask::Tell(records, done)).await;
+    }
+
+    async fn ask(&self, ask: impl FnOnce(oneshot::Sender<()>) -> Ask) {
+        let asks = self.0.asks.borrow().clone();
+        let (done, answer) = oneshot::channel();
+        if asks.send(ask(done)).await.is_ok() {
+            // A task that panicked meanwhile answers no more; its next round says what it missed.
+            let _gone = answer.await;
+        }
+    }
+}

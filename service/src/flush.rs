@@ -1,0 +1,30 @@
+//! `flush`: what was sampled is committed, what waits is uploaded, and whoever waits is told how it went.
+
+use candor_control::protocol::{FlushDone, FlushRequest};
+use candor_upload::Command;
+use tokio::sync::oneshot;
+
+use crate::board::Board;
+
+/// Carries out a flush.
+pub(crate) async fn flush(board: &Board, request: FlushRequest) -> FlushDone {
+    let before = board.ledger().uploaded;
+    let complete = match board.view() {
+        None => board.ledger().pending == 0,
+        Some(view) => {
+            view.report(request.stop_probes).await;
+            let (done, answer) = oneshot::channel();
+            let asked = view.commands().send(Command::Flush { done }).await.is_ok();
+            asked && request.wait && answer.await.is_ok_and(|flushed| flushed.drained)
+        }
+    };
+    let status = crate::status::status(board);
+    FlushDone {
+        complete,
+        uploaded: status.events.uploaded - before,
+        pending: status.events.pending,
+        state: status.upload.state,
+        reason: status.upload.reason,
+        remedy: status.upload.remedy,
+    }
+}

@@ -1,0 +1,321 @@
+//! The governor: the one place where a change of policy takes effect. It builds the engine when
+//! telemetry is on, takes it down when it is off, and lets everything between follow.
+//!
+//! # Invariants
+//! - A change is on the audit trail before it takes effect.
+//! - The operator's setting is written here and nowhere else in the daemon, one request at a time.
+//! - A change is told to the receiver once: the store remembers how much of the trail was told.
+//!
+//! A trail or an engine that fails is said in the log and by `status`; the policy counts all the same.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use candor_control::protocol::{LevelChanged, LevelRequest, Refusal, Reloaded, UploadChanged};
+use candor_model::DropReason;
+use candor_policy::trail::Trail;
+use candor_policy::{LevelSetting, Operator, Snapshot, Until, Watch};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::board::{Board, Rest};
+use crate::engine::{Engine, Ground};
+use crate::failure::Failure;
+use crate::identity;
+use crate::stop::Stop;
+use crate::tell::{self, By};
+
+/// How much of the trail was told, in the store.
+const TOLD: &str = "trail_told";
+
+/// What the API asks for.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// `set-level`.
+    SetLevel(LevelRequest, By, oneshot::Sender<Result<LevelChanged, Refusal>>),
+    /// `enable`, `disable`.
+    SetUpload {
+        enabled: bool,
+        keep_pending: bool,
+        by: By,
+        done: oneshot::Sender<Result<UploadChanged, Refusal>>,
+    },
+    /// `reload`, SIGHUP.
+    Reload(oneshot::Sender<Reloaded>),
+}
+
+/// The governor and what it governs.
+pub(crate) struct Governor {
+    pub(crate) ground: Ground,
+    pub(crate) board: Rc<Board>,
+    pub(crate) watch: Watch,
+    pub(crate) operator: Operator,
+    pub(crate) trail: Trail,
+    pub(crate) engine: Option<Engine>,
+}
+
+impl Governor {
+    /// Governs until the stop, then takes the engine down in order.
+    ///
+    /// # Errors
+    /// When the engine gives up.
+    pub(crate) async fn run(
+        mut self,
+        mut requests: mpsc::Receiver<Request>,
+        mut stop: Stop,
+    ) -> Result<(), Failure> {
+        let mut policy = self.watch.subscribe();
+        let failure = loop {
+            tokio::select! {
+                biased;
+                () = stop.requested() => break None,
+                gave_up = fails(&mut self.engine) => break Some(Failure::Task(gave_up)),
+                Some(request) = requests.recv() => self.serve(request).await,
+                Ok(()) = policy.changed() => {
+                    let snapshot = Arc::clone(&policy.borrow_and_update());
+                    self.apply(snapshot, None).await;
+                }
+            }
+        };
+        if let Some(engine) = self.engine.take() {
+            engine.stop().await;
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// What the snapshot of the start demands; a change since the last run is told as one.
+    ///
+    /// # Errors
+    /// When telemetry is on and the engine cannot start.
+    pub(crate) async fn begin(&mut self) -> Result<(), Failure> {
+        let snapshot = self.board.snapshot();
+        if let Some(error) = &snapshot.config_error {
+            tracing::warn!(%error, "agent.toml");
+        }
+        let level = snapshot.effective.level.effective;
+        tracing::info!(level = level.number(), reason = %snapshot.effective.level.reason, "starting");
+        self.note_changes_since_last_run(&snapshot);
+        if snapshot.effective.upload_enabled {
+            return self.switch_on(&snapshot).await;
+        }
+        self.purge_leftovers(&snapshot).await;
+        Ok(())
+    }
+
+    fn note_changes_since_last_run(&self, snapshot: &Snapshot) {
+        for entry in
+            tell::changes_since(&self.trail.entries(), &snapshot.effective, self.board.clock.wall())
+        {
+            self.write(&entry);
+        }
+    }
+
+    fn write(&self, entry: &candor_policy::trail::Entry) {
+        if let Err(error) = self.trail.append(entry) {
+            tracing::error!(%error, "the audit trail could not be written");
+        }
+    }
+
+    async fn serve(&mut self, request: Request) {
+        // Who no longer waits for the answer need not be told.
+        match request {
+            Request::SetLevel(asked, by, done) => {
+                let answer = self.set_level(&asked, by).await;
+                let _gone = done.send(answer);
+            }
+            Request::SetUpload { enabled, keep_pending, by, done } => {
+                let answer = self.set_upload(enabled, keep_pending, by).await;
+                let _gone = done.send(answer);
+            }
+            Request::Reload(done) => {
+                self.reread(None).await;
+                let _gone = done.send(self.reloaded());
+            }
+        }
+    }
+
+    async fn set_level(&mut self, asked: &LevelRequest, by: By) -> Result<LevelChanged, Refusal> {
+        let snapshot = self.board.snapshot();
+        if let Err(refusal) = snapshot.would_be(asked.level) {
+            return Err(refused(&refusal));
+        }
+        let until = asked.hold_for.map(|lasts| Until::after(&candor_policy::now(), lasts));
+        let setting =
+            LevelSetting { level: asked.level, until: until.clone(), reason: asked.reason.clone() };
+        self.operator.set_level(&setting).map_err(|error| Refusal::failed(chain(&error)))?;
+        let before = self.board.ledger().dropped.get(DropReason::Withdrawn);
+        self.reread(Some(by)).await;
+        let withdrawn = self.board.ledger().dropped.get(DropReason::Withdrawn) - before;
+        let level = crate::status::level(&self.board.snapshot().effective.level);
+        Ok(LevelChanged { level, until: until.map(|until| until.wall.to_string()), withdrawn })
+    }
+
+    async fn set_upload(
+        &mut self,
+        enabled: bool,
+        keep_pending: bool,
+        by: By,
+    ) -> Result<UploadChanged, Refusal> {
+        let snapshot = self.board.snapshot();
+        snapshot.would_upload(enabled).map_err(|refusal| refused(&refusal))?;
+        let was_enabled = snapshot.effective.upload_enabled;
+        self.operator
+            .set_upload(enabled, keep_pending)
+            .map_err(|error| Refusal::failed(chain(&error)))?;
+        let before = self.board.ledger().dropped.get(DropReason::Disabled);
+        self.reread(Some(by)).await;
+        let dropped = self.board.ledger().dropped.get(DropReason::Disabled) - before;
+        let now = self.board.snapshot().effective.upload_enabled;
+        Ok(UploadChanged { enabled: now, changed: now != was_enabled, dropped })
+    }
+
+    fn reloaded(&self) -> Reloaded {
+        let snapshot = self.board.snapshot();
+        let mut warnings = snapshot.effective.remarks.clone();
+        warnings.extend(snapshot.config_error.as_ref().map(ToString::to_string));
+        Reloaded { level: crate::status::level(&snapshot.effective.level), warnings }
+    }
+
+    /// Reads every layer now, rather than when the watch notices.
+    async fn reread(&mut self, by: Option<By>) {
+        let snapshot = self.watch.reload();
+        self.apply(snapshot, by).await;
+    }
+
+    async fn apply(&mut self, new: Arc<Snapshot>, by: Option<By>) {
+        let old = self.board.snapshot();
+        if old == new {
+            return;
+        }
+        for entry in
+            tell::changes(&old.effective, &new.effective, by.as_ref(), self.board.clock.wall())
+        {
+            tracing::info!(
+                subject = entry.subject,
+                from = entry.from,
+                to = entry.to,
+                layer = entry.layer,
+                "changed"
+            );
+            self.write(&entry);
+        }
+        if let Some(error) =
+            new.config_error.as_ref().filter(|error| old.config_error.as_ref() != Some(error))
+        {
+            tracing::warn!(%error, "agent.toml is not used; the last good one runs on");
+        }
+        self.board.set_snapshot(Arc::clone(&new));
+        match (self.engine.take(), new.effective.upload_enabled) {
+            (None, true) => self.start_again(&new).await,
+            (Some(engine), false) => self.switch_off(engine, keeps_pending(&new)).await,
+            (Some(engine), true) if old.config.spool != new.config.spool => {
+                // The store takes its bounds when it opens: it closes in order and opens again.
+                engine.stop().await;
+                self.start_again(&new).await;
+            }
+            (Some(engine), true) => {
+                engine.obey(&new).await;
+                self.engine = Some(engine);
+                self.tell().await;
+            }
+            (None, false) => {}
+        }
+    }
+
+    async fn switch_on(&mut self, snapshot: &Snapshot) -> Result<(), Failure> {
+        let engine = Engine::start(&self.ground, snapshot).await?;
+        self.board.set_view(engine.view());
+        self.engine = Some(engine);
+        self.tell().await;
+        Ok(())
+    }
+
+    async fn start_again(&mut self, snapshot: &Snapshot) {
+        if let Err(error) = self.switch_on(snapshot).await {
+            tracing::error!(error = %chain(&error), "telemetry is on and cannot start");
+        }
+    }
+
+    async fn switch_off(&self, engine: Engine, keep_pending: bool) {
+        let install_id = Some(engine.view().install_id());
+        let ledger = engine.disable(keep_pending).await;
+        self.board.set_rest(Rest { install_id, ledger });
+        candor_platform::trim();
+    }
+
+    /// Telemetry was switched off while no daemon ran: what still waits goes now.
+    async fn purge_leftovers(&self, snapshot: &Snapshot) {
+        let rest = self.board.rest();
+        if rest.ledger.pending == 0 || keeps_pending(snapshot) {
+            return;
+        }
+        match identity::open_spool(&self.ground.layout.state_dir(), &snapshot.config) {
+            Ok(spool) => {
+                if let Err(error) = spool.clear(DropReason::Disabled).await {
+                    tracing::error!(%error, "what waited could not be purged");
+                }
+                self.board.set_rest(Rest { ledger: spool.ledger(), ..rest });
+                if let Err(error) = spool.close().await {
+                    tracing::error!(%error, "the store did not close in order");
+                }
+            }
+            Err(error) => {
+                tracing::error!(error = %chain(&error), "what waited could not be purged")
+            }
+        }
+    }
+
+    /// Tells the receiver every change on the trail that was not told yet.
+    async fn tell(&self) {
+        let Some(view) = self.board.view() else { return };
+        if !self.board.snapshot().effective.events_endpoint.is_some() {
+            return;
+        }
+        let entries = self.trail.entries();
+        let told = view
+            .spool()
+            .meta(TOLD)
+            .await
+            .ok()
+            .flatten()
+            .and_then(|told| told.parse().ok())
+            .unwrap_or(0);
+        let records: Vec<_> = entries.iter().skip(told).filter_map(tell::event).collect();
+        if records.is_empty() {
+            return;
+        }
+        view.tell(records).await;
+        if let Err(error) = view.spool().set_meta(TOLD, &entries.len().to_string()).await {
+            tracing::warn!(%error, "changes may be told twice");
+        }
+    }
+}
+
+/// Whether the owner, switching telemetry off, wanted to keep what waits.
+fn keeps_pending(snapshot: &Snapshot) -> bool {
+    snapshot.effective.words.keep_pending == Some(true)
+}
+
+/// Pends while there is no engine.
+async fn fails(engine: &mut Option<Engine>) -> crate::supervisor::GaveUp {
+    match engine {
+        Some(engine) => engine.fails().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn refused(refusal: &candor_policy::Refusal) -> Refusal {
+    let message = format!("{refusal}; the level stays {}", refusal.effective);
+    Refusal::refused_by_policy(message)
+        .remedy("`agentctl explain` names the layer; whoever keeps it can change it")
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

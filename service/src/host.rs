@@ -1,0 +1,4 @@
+//! How the agent is hosted: in the foreground for a person, a container or systemd. Each host brings
+//! the runtime, the signals and the way to say that it is ready.
+
+pub mod console;

@@ -1,0 +1,101 @@
+//! From a policy snapshot to what each part of the engine does: the one place where configuration is
+//! translated, so that no part reads it for itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use candor_model::Level;
+use candor_model::events::agent::Settings;
+use candor_otlp::Resource;
+use candor_policy::{Compression as Configured, Effective, Snapshot};
+use candor_probes::Intervals;
+use candor_upload::{Compression, Destination, Endpoint, Reason, Trouble, UploadSettings};
+
+/// Between two uploads where `upload.interval` says nothing.
+const DEFAULT_INTERVAL: Duration = Duration::from_mins(15);
+
+/// What the collecting task does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Collecting {
+    pub(crate) level: Level,
+    pub(crate) intervals: Intervals,
+    /// Whether there is somebody to collect for.
+    pub(crate) has_receiver: bool,
+}
+
+/// What the whole engine does.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) collecting: Collecting,
+    pub(crate) upload: Arc<UploadSettings>,
+    pub(crate) settings: Settings,
+}
+
+impl Plan {
+    /// The plan of a snapshot, for this installation.
+    pub(crate) fn of(snapshot: &Snapshot, install_id: &str) -> Self {
+        let (effective, config) = (&snapshot.effective, &snapshot.config);
+        let interval = config.upload.interval.unwrap_or(DEFAULT_INTERVAL);
+        let has_receiver =
+            effective.events_endpoint.is_some() || config.spool.keep_without_endpoint;
+        Self {
+            collecting: Collecting {
+                level: effective.level.effective,
+                intervals: Intervals { sample: config.sample.interval, report: interval },
+                has_receiver,
+            },
+            upload: Arc::new(UploadSettings {
+                enabled: effective.upload_enabled,
+                hold: effective.hold.as_ref().map(|why| Trouble::new(Reason::Policy, why.clone())),
+                destination: destination(snapshot),
+                interval,
+                resource: resource(effective, install_id).into(),
+                max_bytes_per_day: Some(day_limit(snapshot)),
+            }),
+            settings: settings(effective),
+        }
+    }
+}
+
+/// 10 MiB a day; at level 3 five times as much, unless `agent.toml` says otherwise.
+fn day_limit(snapshot: &Snapshot) -> u64 {
+    let default =
+        if snapshot.effective.level.effective == Level::Full { 50 << 20 } else { 10 << 20 };
+    snapshot.config.upload.max_bytes_per_day.unwrap_or(default)
+}
+
+/// Where to, and with which keys; `None` where no endpoint is stated.
+pub(crate) fn destination(snapshot: &Snapshot) -> Option<Destination> {
+    let (effective, upload) = (&snapshot.effective, &snapshot.config.upload);
+    let endpoint: Endpoint = effective.events_endpoint.as_ref()?.to_string().parse().ok()?;
+    Some(Destination {
+        endpoint,
+        pins: effective.certificate_pins.clone(),
+        allow_single_pin: upload.allow_single_pin,
+        ca_file: upload.ca_file.clone(),
+        client_cert: upload.client_cert.clone(),
+        client_key: upload.client_key.clone(),
+        proxy: effective
+            .telemetry_proxy
+            .as_ref()
+            .map(|proxy| (proxy.host().to_owned(), proxy.port())),
+        compression: match upload.compression {
+            Configured::Zstd => Compression::Zstd,
+            Configured::Gzip => Compression::Gzip,
+            Configured::None => Compression::None,
+        },
+    })
+}
+
+fn resource(effective: &Effective, install_id: &str) -> Vec<u8> {
+    let mut resource = Resource::here(Some(install_id.to_owned()), env!("CARGO_PKG_VERSION"));
+    if effective.allow_device_name {
+        resource.host_name = candor_platform::host_name();
+    }
+    resource.encode()
+}
+
+/// What `candor.agent.settings` says.
+pub(crate) fn settings(effective: &Effective) -> Settings {
+    candor_pipeline::settings_event(effective)
+}

@@ -1,0 +1,147 @@
+//! Makes `status` and `stats` from the board. Reads only; asking costs the host nothing but the answer.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use candor_control::protocol::{
+    CostStatus, EventCounts, LevelStatus, LossBound, ProbeStatus, ReasonCount, SpoolStatus, Stats,
+    Status, UploadStatus,
+};
+use candor_model::{DropReason, Level};
+use candor_pipeline::rfc3339;
+use candor_platform::usage;
+use candor_policy::{Effective, LevelDecision};
+use candor_spool::Ledger;
+use candor_upload::State;
+
+use crate::board::Board;
+use crate::own::Percent;
+
+/// `GET /v1/status`.
+pub(crate) fn status(board: &Board) -> Status {
+    let snapshot = board.snapshot();
+    let ledger = board.ledger();
+    let view = board.view();
+    let install_id =
+        view.as_ref().map_or_else(|| board.rest().install_id, |view| Some(view.install_id()));
+    Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        install_id,
+        boot_id: view.as_ref().map(crate::engine::View::boot_id),
+        uptime_seconds: (board.clock.boot().saturating_sub(board.started)).as_secs(),
+        level: level(&snapshot.effective.level),
+        upload: upload(board, &snapshot.effective),
+        events: events(&ledger),
+        spool: spool(&ledger, board.clock.wall()),
+        probes: view.iter().flat_map(crate::engine::View::probes).map(probe).collect(),
+        cost: cost(board, &ledger),
+    }
+}
+
+/// `GET /v1/stats`.
+pub(crate) fn stats(board: &Board) -> Stats {
+    let ledger = board.ledger();
+    let reason = |reason: DropReason| ReasonCount {
+        reason: reason.word().to_owned(),
+        count: ledger.dropped.get(reason),
+        meaning: reason.meaning().to_owned(),
+        remedy: reason.remedy().to_owned(),
+    };
+    Stats { events: events(&ledger), reasons: DropReason::ALL.map(reason).into() }
+}
+
+/// `GET /v1/level`.
+pub(crate) fn level(decision: &LevelDecision) -> LevelStatus {
+    LevelStatus {
+        requested: decision.requested.number(),
+        effective: decision.effective.number(),
+        name: decision.effective.name().to_owned(),
+        source: decision.source.clone(),
+        reason: decision.reason.clone(),
+    }
+}
+
+fn upload(board: &Board, effective: &Effective) -> UploadStatus {
+    let endpoint = effective.events_endpoint.as_ref().map(ToString::to_string);
+    let Some(view) = board.view() else {
+        return UploadStatus {
+            enabled: effective.upload_enabled,
+            state: State::Off.word().to_owned(),
+            reason: Some(effective.upload_reason.clone()),
+            remedy: Some("`agentctl enable` turns telemetry on, where policy allows it".to_owned()),
+            endpoint,
+            last_success: board.rest().ledger.last_upload.map(rfc3339),
+            ..UploadStatus::default()
+        };
+    };
+    let upload = view.upload();
+    UploadStatus {
+        enabled: effective.upload_enabled,
+        state: upload.state.word().to_owned(),
+        reason: upload
+            .trouble
+            .as_ref()
+            .map(|trouble| format!("{}: {}", trouble.reason.word(), trouble.detail)),
+        remedy: upload.remedy().map(str::to_owned),
+        endpoint,
+        last_success: upload.last_success.map(rfc3339),
+        last_attempt: upload.last_attempt.map(rfc3339),
+        next_attempt: upload.next_attempt.map(rfc3339),
+    }
+}
+
+fn events(ledger: &Ledger) -> EventCounts {
+    let percent = Percent::of(ledger);
+    let by_level = Level::ALL.map(|level| {
+        (level.number().to_string(), ledger.generated_by_level[usize::from(level.number())])
+    });
+    EventCounts {
+        generated: ledger.generated,
+        uploaded: ledger.uploaded,
+        dropped: ledger.dropped.total(),
+        pending: ledger.pending,
+        percent_uploaded: percent.uploaded,
+        percent_dropped: percent.dropped,
+        dropped_by_reason: ledger
+            .dropped
+            .iter()
+            .map(|(reason, count)| (reason.word().to_owned(), count))
+            .collect(),
+        by_level: by_level.into(),
+        withheld_by_level: ledger.withheld,
+        refused: ledger.refused,
+    }
+}
+
+fn spool(ledger: &Ledger, now: SystemTime) -> SpoolStatus {
+    let age = ledger.oldest.and_then(|oldest| now.duration_since(oldest).ok());
+    SpoolStatus {
+        bytes: ledger.bytes,
+        max_bytes: ledger.max_bytes,
+        oldest_seconds: age.unwrap_or_default().as_secs(),
+        loss_bound: LossBound {
+            events: ledger.lingering.events,
+            seconds: ledger.lingering.oldest.as_secs_f64(),
+        },
+    }
+}
+
+fn probe(probe: candor_probes::ProbeStatus) -> ProbeStatus {
+    ProbeStatus {
+        name: probe.name.to_owned(),
+        level: probe.level.number(),
+        last_success: probe.last_success.map(|at| rfc3339(UNIX_EPOCH + Duration::from_nanos(at.0))),
+        last_error: probe.last_error,
+        cpu_ms: probe.cpu.as_secs_f64() * 1e3,
+    }
+}
+
+fn cost(board: &Board, ledger: &Ledger) -> CostStatus {
+    let usage = usage();
+    CostStatus {
+        rss_bytes: usage.rss_bytes,
+        cpu_ms: u64::try_from(usage.cpu.as_millis()).unwrap_or(u64::MAX),
+        wakeups: usage.wakeups,
+        bytes_uploaded: board.view().map_or(0, |view| view.upload().bytes_uploaded),
+        fsyncs: ledger.fsyncs,
+    }
+}
