@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn chassis_numbers_are_read_with_and_without_the_lock_bit() {
         assert_eq!(chassis(10), Some(Chassis::Laptop));
-        assert_eq!(chassis(23 | 0x80), Some(Chassis::Server));
+        assert_eq!(chassis(0x17 | 0x80), Some(Chassis::Server));
         assert_eq!(chassis(31), Some(Chassis::Convertible));
         for other_or_unknown in [0, 1, 2, 12, 99] {
             assert_eq!(chassis(other_or_unknown), None);

@@ -14,7 +14,7 @@ use candor_model::Level;
 use crate::{Probe, Rhythm};
 
 /// How often inventory goes on although nothing changed.
-pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+pub const DAY: Duration = Duration::from_hours(24);
 
 /// No interval is shorter, whatever is asked for.
 const SHORTEST: Duration = Duration::from_millis(10);
@@ -129,8 +129,8 @@ fn floor(intervals: Intervals) -> Intervals {
 
 /// The first multiple of `interval` after `now`: the same instants for everyone.
 fn next(now: Duration, interval: Duration) -> Duration {
-    let since = now.as_nanos() % interval.as_nanos();
-    now + interval - Duration::from_nanos(u64::try_from(since).unwrap_or_default())
+    let past = now.as_nanos() % interval.as_nanos();
+    now.saturating_sub(Duration::from_nanos_u128(past)) + interval
 }
 
 #[cfg(test)]

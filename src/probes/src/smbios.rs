@@ -131,7 +131,7 @@ mod tests {
 
     fn table(slots: &[Vec<u8>]) -> Vec<u8> {
         let mut table = vec![1, 4, 1, 0, 0, 0];
-        slots.iter().for_each(|slot| table.extend_from_slice(slot));
+        table.extend(slots.iter().flatten());
         table.extend_from_slice(&[END, 4, 2, 0, 0, 0]);
         table
     }

@@ -46,7 +46,7 @@ choice! {
         Ppc64 = "ppc64",
         /// IBM Z.
         S390x = "s390x",
-        /// 64-bit LoongArch.
+        /// 64-bit `LoongArch`.
         Loong64 = "loong64",
     }
 }
@@ -58,7 +58,7 @@ choice! {
         Kvm = "kvm",
         /// QEMU without KVM, as far as the host tells.
         Qemu = "qemu",
-        /// VMware.
+        /// `VMware`.
         Vmware = "vmware",
         /// Microsoft Hyper-V, Azure included.
         HyperV = "hyperv",
@@ -265,7 +265,7 @@ choice! {
         Xen = "xen",
         /// Hyper-V's bus.
         Vmbus = "vmbus",
-        /// VMware's paravirtual SCSI.
+        /// `VMware`'s paravirtual SCSI.
         Pvscsi = "pvscsi",
     }
 }

@@ -49,10 +49,9 @@ impl Interface {
     fn adapter_kind(self) -> Option<AdapterKind> {
         Some(match self.kind {
             6 if self.is_hardware() => AdapterKind::Ethernet,
-            6 => AdapterKind::Virtual,
+            6 | 53 => AdapterKind::Virtual,
             23 | 131 => AdapterKind::Tunnel,
             24 => AdapterKind::Loopback,
-            53 => AdapterKind::Virtual,
             71 => AdapterKind::Wifi,
             135 | 136 => AdapterKind::Vlan,
             161 => AdapterKind::Bond,

@@ -120,7 +120,7 @@ impl<'a> Block<'a> {
         })
     }
 
-    /// VMware's adapter gives itself away by the name of its driver.
+    /// `VMware`'s adapter gives itself away by the name of its driver.
     fn is_pvscsi(&self, parts: &[&str]) -> bool {
         let host_number = |part: &&&str| {
             let number = part.strip_prefix("host").unwrap_or_default();

@@ -23,7 +23,8 @@ pub(super) fn is_encrypted(host: &Host) -> Option<bool> {
     // Process 1 sees the host's own mounts, also where this agent is confined.
     let mounts = host.content(&host.proc("1/mountinfo"));
     let mounts = mounts.or_else(|| host.content(&host.proc("self/mountinfo")))?;
-    let root = mounts.lines().filter_map(Mount::parse).filter(|mount| mount.point == "/").last()?;
+    // What was mounted last lies on top.
+    let root = mounts.lines().rev().filter_map(Mount::parse).find(|mount| mount.point == "/")?;
     is_device_encrypted(host, &root.device(host)?, MAX_DEPTH)
         .filter(|is_encrypted| *is_encrypted || PLAIN.contains(&root.kind))
 }

@@ -42,12 +42,11 @@ fn modified(path: &Path) -> Option<Timestamp> {
 /// A note that asks for it, or a running kernel whose modules an update has removed.
 pub(super) fn is_reboot_pending(host: &Host) -> Option<bool> {
     let exists = |path: &&str| host.path(path).exists();
-    if ["run/reboot-required", "var/run/reboot-required"].iter().any(|path| exists(path))
-        || is_kernel_gone(host)
+    if ["run/reboot-required", "var/run/reboot-required"].iter().any(exists) || is_kernel_gone(host)
     {
         return Some(true);
     }
-    REBOOT_HOOKS.iter().any(|path| exists(path)).then_some(false)
+    REBOOT_HOOKS.iter().any(exists).then_some(false)
 }
 
 fn is_kernel_gone(host: &Host) -> bool {
