@@ -11,6 +11,7 @@ use crate::dead::DeadLetter;
 use crate::error::SpoolError;
 use crate::ledger::Verdict;
 use crate::row::{Parcel, RowId, Want};
+use crate::settings::Settings;
 
 /// Commands that may wait at one time.
 pub(crate) const ROOM: usize = 64;
@@ -25,6 +26,7 @@ pub(crate) enum Command {
     Commit(Done<()>),
     LowerTo(Level, Done<u64>),
     SetCeiling(Level, Done<()>),
+    Configure(Settings, Done<()>),
     Clear(DropReason, Done<u64>),
     Next(Want, Done<Option<Parcel>>),
     Uploaded(Vec<RowId>, u64, Done<()>),

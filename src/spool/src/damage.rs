@@ -17,8 +17,8 @@
 //!   has no missing table, no text where a number belongs and no unknown version.
 //! - What is set aside goes with the next purge: it may hold what the owner takes back.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
 use rusqlite::ErrorCode;
@@ -29,6 +29,10 @@ pub(crate) const STORE: &str = "spool.db";
 pub(crate) const ASIDE: &str = "spool.damaged.db";
 /// The name that it has until what can be read is saved from it.
 pub(crate) const SALVAGE: &str = "spool.salvage.db";
+
+const PAGE_BYTES: u16 = 4096;
+/// How every store of ours begins: magic, page size, log versions, reserved bytes, fractions.
+const HEAD: [u8; 24] = *b"SQLite format 3\0\x10\x00\x02\x02\x00\x40\x20\x20";
 
 const SUFFIXES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
@@ -116,11 +120,12 @@ pub(crate) fn begins_like_ours(path: &Path) -> bool {
         // Absent, or SQLite will say what the trouble is.
         Err(_) | Ok(0) => true,
         Ok(_) => {
-            let versions = head.get(18..20);
-            head.starts_with(b"SQLite format 3\0")
-                && head.get(16..18) == Some(&4096_u16.to_be_bytes()[..])
-                && (versions == Some(&[2, 2][..]) || versions == Some(&[1, 1][..]))
-                && head.get(20..24) == Some(&[0, 64, 32, 32][..])
+            let mut expected = HEAD;
+            // The write-ahead log's versions, or the rollback journal's before it is switched on.
+            if head.get(18..20) == Some(&[1, 1]) {
+                expected[18..20].copy_from_slice(&[1, 1]);
+            }
+            head.starts_with(&expected)
         }
     }
 }
@@ -135,6 +140,25 @@ pub(crate) fn set_aside(dir: &Path) -> io::Result<()> {
         return remove(dir, STORE);
     }
     rename(dir, STORE, SALVAGE)
+}
+
+/// Makes a file of which a part can be read openable: `SQLite` refuses one with a bent head or a
+/// missing end as a whole. The head's constants are written again, and the file gets back the
+/// length that its head tells, up to `max_bytes`; the missing pages are zeros, no page at all.
+pub(crate) fn splint(path: &Path, max_bytes: u64) -> io::Result<()> {
+    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+    let mut head = [0; 100];
+    file.read_exact(&mut head)?;
+    if !begins_like_ours(path) {
+        file.seek(SeekFrom::Start(0))?;
+        file.write_all(&HEAD)?;
+    }
+    let pages = u32::from_be_bytes([head[28], head[29], head[30], head[31]]);
+    let told = u64::from(pages) * u64::from(PAGE_BYTES);
+    if told > file.metadata()?.len() && told <= max_bytes {
+        file.set_len(told)?;
+    }
+    Ok(())
 }
 
 /// What was to be salvaged is now history.

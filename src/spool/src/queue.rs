@@ -167,3 +167,100 @@ pub(crate) fn set_meta(store: &mut Store, key: &str, value: &str) -> Result<(), 
 pub(crate) fn dead_letters(store: &mut Store) -> Result<Vec<DeadLetter>, StoreError> {
     Ok(dead::list(&store.conn)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use candor_model::{Draft, Kind};
+
+    use super::*;
+    use crate::{Settings, Spool, Surroundings, Urgency};
+
+    struct Bare;
+
+    impl Framing for Bare {
+        fn seal(&self, _: Kind, body: &[u8], _: u64, out: &mut Vec<u8>) {
+            out.extend(body);
+        }
+
+        fn frame_len(&self, _: Kind, bytes: &[u8]) -> Option<usize> {
+            (!bytes.is_empty()).then_some(bytes.len())
+        }
+    }
+
+    const CANARY: &[u8] = b"candor canary of level three";
+
+    /// How often the canary stands in any file of the directory.
+    fn canaries(dir: &Path) -> usize {
+        let files = std::fs::read_dir(dir).unwrap();
+        let bytes = files.map(|file| std::fs::read(file.unwrap().path()).unwrap());
+        bytes.map(|all| all.windows(CANARY.len()).filter(|run| *run == CANARY).count()).sum()
+    }
+
+    fn body(canary: bool, length: usize) -> Vec<u8> {
+        let mut body = if canary { CANARY.repeat(length / CANARY.len()) } else { Vec::new() };
+        body.resize(length, b'.');
+        body
+    }
+
+    fn draft(level: Level, length: usize) -> Draft {
+        let body = body(level == Level::Full, length);
+        Draft { level, kind: Kind::Log, boot: "boot".into(), body }
+    }
+
+    /// Fills a store with both levels in every state that there is: waiting, uploaded, split,
+    /// dead-lettered, evicted, lingering, set aside, in the store and in the log.
+    async fn filled(dir: &Path, scrub: bool) -> Spool {
+        let settings = Settings { max_bytes: 1 << 20, min_free: 0, ..Settings::default() };
+        let outside = Surroundings { scrub, ..Surroundings::default() };
+        let spool = Spool::open_with(dir, settings, Box::new(Bare), outside).unwrap();
+        std::fs::write(dir.join("spool.damaged.db"), CANARY).unwrap();
+        for n in 0..40 {
+            let drafts = [Level::Full, Level::Basic].map(|level| draft(level, 900 + n * 613));
+            spool.append(drafts.to_vec(), Urgency::Now).await.unwrap();
+            let parcel = spool.next(Want::all(1)).await.unwrap().unwrap();
+            let id = parcel.rows[0].id;
+            match n % 4 {
+                0 => spool.uploaded(&[id], 0).await.unwrap(),
+                1 => spool.reject(id, "no").await.unwrap(),
+                _ => {}
+            }
+        }
+        spool.append(vec![draft(Level::Full, 900)], Urgency::Linger).await.unwrap();
+        spool
+    }
+
+    async fn left_after_lowering(scrub: bool) -> usize {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = filled(dir.path(), scrub).await;
+        assert!(canaries(dir.path()) > 100);
+        assert!(spool.lower_to(Level::Basic).await.unwrap() > 0);
+        assert!(spool.ledger().pending > 0, "the lower level stays");
+        assert!(spool.verify().await.unwrap().is_sound());
+        let left = canaries(dir.path());
+        assert!(spool.dead_letters().await.unwrap().iter().all(|d| d.level <= Level::Basic));
+        spool.clear(DropReason::Disabled).await.unwrap();
+        left
+    }
+
+    #[tokio::test]
+    async fn after_lowering_no_byte_of_a_higher_level_is_in_the_directory() {
+        assert_eq!(left_after_lowering(true).await, 0);
+    }
+
+    #[tokio::test]
+    async fn without_cleaning_up_behind_a_purge_the_search_would_find_what_was_purged() {
+        assert!(left_after_lowering(false).await > 0);
+    }
+
+    #[tokio::test]
+    async fn after_clearing_nothing_that_waited_is_in_the_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = filled(dir.path(), true).await;
+        spool.clear(DropReason::Deleted).await.unwrap();
+        assert_eq!(canaries(dir.path()), 0);
+        assert!(spool.verify().await.unwrap().is_sound());
+        assert_eq!((spool.ledger().pending, spool.ledger().dead_letters), (0, 0));
+    }
+}

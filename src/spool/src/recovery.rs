@@ -20,6 +20,8 @@
 //! - A recovery that is cut off is taken up again at the next start: see `damage.rs`.
 //! - The id is made once; it survives as long as either the store or the mirror does.
 
+use std::path::Path;
+
 use candor_model::{DropReason, Level};
 use rusqlite::Connection;
 
@@ -30,6 +32,7 @@ use crate::lanes;
 use crate::mirror::{Entry, Mirror, Reflection, Slot};
 use crate::row::Stored;
 use crate::schema::{self, Content, INSTALL_ID};
+use crate::settings::MIN_BYTES;
 use crate::store::{self, Place, Store};
 use crate::timeline::Timeline;
 
@@ -169,8 +172,7 @@ fn agree(
 /// The counters to begin an empty store with.
 fn begin(mirrored: Option<Entry>) -> Entry {
     let Some(mut entry) = mirrored else {
-        let install_id = uuid::Uuid::new_v4().to_string();
-        return Entry { install_id, books: Books::default() };
+        return Entry { install_id: new_id(), books: Books::default() };
     };
     tracing::error!(records = entry.books.pending(), "the store is gone; its mirror goes on");
     entry.books.reconcile(0);
@@ -199,13 +201,16 @@ fn replace(place: &Place, base: Option<Entry>) -> Result<(Connection, Entry), St
     tracing::error!(dir = %place.dir.display(), "the store is damaged; saving what can be read");
     damage::set_aside(&place.dir).map_err(StoreError::SetAside)?;
     let source = place.dir.join(SALVAGE);
-    let old = source.exists().then(|| schema::connect(&source).ok()).flatten();
+    let old = reopen_damaged(&source, place.settings.max_bytes);
     let conn = store::open(&place.store(), place.settings.max_bytes)?;
     conn.execute_batch("BEGIN IMMEDIATE")?;
     schema::create(&conn)?;
     let saved = old.as_ref().map_or(Ok(Saved::default()), |old| save_rows(old, &conn))?;
-    let mut entry = later(old.as_ref().and_then(remembered), base).unwrap_or_else(|| Entry {
-        install_id: uuid::Uuid::new_v4().to_string(),
+    let id = old.as_ref().and_then(|old| schema::read_meta(old, INSTALL_ID).ok()?);
+    let books = old.as_ref().and_then(|old| schema::read_books(old).ok()?);
+    let remembered = id.clone().zip(books).map(|(install_id, books)| Entry { install_id, books });
+    let mut entry = later(remembered, base).unwrap_or_else(|| Entry {
+        install_id: id.unwrap_or_else(new_id),
         books: saved.presumed(),
     });
     saved.claim_numbers(&mut entry.books);
@@ -222,16 +227,24 @@ fn replace(place: &Place, base: Option<Entry>) -> Result<(Connection, Entry), St
     Ok((conn, entry))
 }
 
+/// The damaged store, as far as it lets itself be opened.
+fn reopen_damaged(source: &Path, max_bytes: u64) -> Option<Connection> {
+    if !source.exists() {
+        return None;
+    }
+    if let Err(error) = damage::splint(source, max_bytes.max(MIN_BYTES) * 2) {
+        tracing::warn!(%error, "cannot mend the head of the damaged store");
+    }
+    schema::connect(source).ok()
+}
+
 /// Whichever knows the later commit; the second of two equals.
 fn later(a: Option<Entry>, b: Option<Entry>) -> Option<Entry> {
     [a, b].into_iter().flatten().max_by_key(|entry| entry.books.serial)
 }
 
-/// The counters and the id of a damaged store, where they can still be read.
-fn remembered(old: &Connection) -> Option<Entry> {
-    let install_id = schema::read_meta(old, INSTALL_ID).ok()??;
-    let books = schema::read_books(old).ok()??;
-    Some(Entry { install_id, books })
+fn new_id() -> String {
+    uuid::Uuid::new_v4().to_string()
 }
 
 /// Copies the keys that can be read; they are conveniences, not accounts.

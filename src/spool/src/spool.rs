@@ -128,6 +128,15 @@ impl Spool {
         self.ask(|done| Command::SetCeiling(level, done)).await
     }
 
+    /// Takes other bounds, without closing. A smaller cap evicts at the next commit; what fits is
+    /// not touched.
+    ///
+    /// # Errors
+    /// [`SpoolError`]; the bounds count all the same from the next commit on.
+    pub async fn configure(&self, settings: Settings) -> Result<(), SpoolError> {
+        self.ask(|done| Command::Configure(settings, done)).await
+    }
+
     /// Takes back everything that waits, for an owner's reason, and makes it unfindable in the
     /// state directory. How many records that were.
     ///

@@ -204,6 +204,12 @@ impl Store {
         allocated(&self.conn)
     }
 
+    /// Takes other bounds; they hold from the next commit on.
+    pub(crate) fn configure(&mut self, settings: Settings) -> Result<(), StoreError> {
+        self.place.settings = settings;
+        Ok(schema::limit(&self.conn, self.place.settings.max_bytes)?)
+    }
+
     /// The age clock now.
     pub(crate) fn now(&self) -> u64 {
         self.timeline.at(self.place.outside.clock.boot())

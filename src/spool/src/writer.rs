@@ -106,14 +106,18 @@ impl Writer {
         match command {
             Command::Append(drafts, done) => return self.append(drafts, done),
             Command::Close(done) => return Some(Some(done)),
-            Command::Commit(done) => answer(done, self.commit()),
-            Command::LowerTo(level, done) => answer(done, self.lower_to(level)),
+            Command::Commit(done) => self.reply(done, Self::commit),
+            Command::LowerTo(level, done) => self.reply(done, |w| w.lower_to(level)),
             Command::SetCeiling(level, done) => {
                 self.ceiling = level;
-                answer(done, Ok(()));
+                self.reply(done, |_| Ok(()));
             }
-            Command::Clear(reason, done) => answer(done, self.clear(reason)),
-            Command::Next(want, done) => answer(done, self.next(want)),
+            Command::Configure(settings, done) => self.reply(done, |w| {
+                w.published.0 = 0;
+                w.attempt("change the bounds", |store| store.configure(settings.clone()))
+            }),
+            Command::Clear(reason, done) => self.reply(done, |w| w.clear(reason)),
+            Command::Next(want, done) => self.reply(done, |w| w.next(want)),
             other => self.settle(other),
         }
         None
@@ -123,35 +127,40 @@ impl Writer {
     fn settle(&mut self, command: Command) {
         self.shrink_due = true;
         match command {
-            Command::Uploaded(rows, rejected, done) => answer(
-                done,
-                self.attempt("delete uploaded rows", |s| queue::uploaded(s, &rows, rejected)),
-            ),
-            Command::Split(row, done) => {
-                let framing = &self.framing;
-                let split = |s: &mut Store| queue::split(s, framing.as_ref(), row);
-                let outcome = attempt(&mut self.store, "split a row", split);
-                answer(done, outcome);
-            }
+            Command::Uploaded(rows, rejected, done) => self.reply(done, |w| {
+                w.attempt("delete uploaded rows", |s| queue::uploaded(s, &rows, rejected))
+            }),
+            Command::Split(row, done) => self.reply(done, |w| {
+                let framing = w.framing.as_ref();
+                attempt(&mut w.store, "split a row", |s| queue::split(s, framing, row))
+            }),
             Command::Reject(row, words, done) => {
-                answer(done, self.attempt("reject a row", |s| queue::reject(s, row, &words)));
+                self.reply(done, |w| w.attempt("reject a row", |s| queue::reject(s, row, &words)))
             }
             Command::Drop(rows, reason, done) => {
-                answer(done, self.attempt("drop rows", |s| queue::drop_rows(s, &rows, reason)));
+                self.reply(done, |w| w.attempt("drop rows", |s| queue::drop_rows(s, &rows, reason)))
             }
             Command::Meta(key, done) => {
-                answer(done, self.attempt("read a key", |s| queue::meta(s, &key)));
+                self.reply(done, |w| w.attempt("read a key", |s| queue::meta(s, &key)));
             }
             Command::SetMeta(key, value, done) => {
-                answer(done, self.attempt("set a key", |s| queue::set_meta(s, &key, &value)));
+                self.reply(done, |w| w.attempt("set a key", |s| queue::set_meta(s, &key, &value)))
             }
             Command::DeadLetters(done) => {
-                answer(done, self.attempt("list dead letters", |s| queue::dead_letters(s)));
+                self.reply(done, |w| w.attempt("list dead letters", queue::dead_letters));
             }
-            Command::Verify(done) => answer(done, self.attempt("verify", |s| s.verify())),
+            Command::Verify(done) => self.reply(done, |w| w.attempt("verify", |s| s.verify())),
             // `obey` has done the others.
             _ => {}
         }
+    }
+
+    /// Does something and answers, after the ledger shows what was done: who has an answer reads
+    /// no older ledger.
+    fn reply<T>(&mut self, done: Done<T>, work: impl FnOnce(&mut Self) -> Result<T, SpoolError>) {
+        let outcome = work(self);
+        self.publish();
+        answer(done, outcome);
     }
 
     /// Takes drafts in, and with them all appends that are waiting in the queue already.
@@ -196,7 +205,9 @@ impl Writer {
         let drafts = self.linger.sorted();
         if drafts.is_empty() {
             // All that was handed over was above the ceiling.
-            self.linger.committed().into_iter().for_each(|done| answer(done, Ok(())));
+            let waiting = self.linger.committed();
+            self.publish();
+            waiting.into_iter().for_each(|done| answer(done, Ok(())));
             return Ok(());
         }
         let framing = self.framing.as_ref();
@@ -217,6 +228,7 @@ impl Writer {
                 self.linger.refused(self.store.place.settings.linger.max(PAUSE))
             }
         };
+        self.publish();
         waiting.into_iter().for_each(|done| answer(done, outcome.clone()));
         outcome
     }

@@ -7,9 +7,7 @@ use std::time::Duration;
 use candor_model::{DropReason, Level};
 use candor_spool::{Settings, Spool, Surroundings};
 
-use crate::kit::{
-    Plain, assert_sound, clock, drain, draft, now, open_as, open_at, run, settings,
-};
+use crate::kit::{Plain, assert_sound, clock, draft, drain, now, open_as, open_at, run, settings};
 
 const CAP: u64 = 1 << 20;
 
@@ -70,8 +68,8 @@ fn a_smaller_cap_evicts_at_the_next_commit_and_a_cap_that_fits_touches_nothing()
         let spool = open_as(dir.path(), Settings { max_bytes: 3 * CAP, ..settings() });
         now(&spool, vec![draft(Level::Full, "x")]).await;
         assert_eq!(assert_sound(&spool).await.pending, 61);
-        spool.close().await.unwrap();
-        let spool = open_as(dir.path(), small());
+        spool.configure(small()).await.unwrap();
+        assert_eq!((spool.ledger().max_bytes, spool.ledger().pending), (CAP, 61));
         now(&spool, vec![draft(Level::Full, "y")]).await;
         let ledger = assert_sound(&spool).await;
         assert!(ledger.bytes <= CAP && ledger.pending > 20, "{ledger:?}");

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use candor_model::Level;
 use candor_spool::Want;
 
-use crate::kit::{assert_sound, drain, draft, frames, now, open, run};
+use crate::kit::{assert_sound, draft, drain, frames, now, open, run};
 
 const VICTIM: &str = "CANDOR_SPOOL_VICTIM";
 

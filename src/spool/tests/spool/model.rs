@@ -165,8 +165,11 @@ impl Bench {
             own.push(Waiting { level, kind, body });
         }
         let boot: std::sync::Arc<str> = "boot".into();
-        let drafts = own.iter().cloned().map(|w| {
-            Draft { level: w.level, kind: w.kind, boot: boot.clone(), body: w.body }
+        let drafts = own.iter().cloned().map(|w| Draft {
+            level: w.level,
+            kind: w.kind,
+            boot: boot.clone(),
+            body: w.body,
         });
         self.spool.append(drafts.collect(), urgency).await.unwrap();
         self.model.append(own, urgency);

@@ -6,7 +6,7 @@ use candor_model::{Draft, DropReason, Kind, Level};
 use candor_spool::{Settings, Spool, SpoolError, Urgency, Want};
 
 use crate::kit::{
-    Plain, assert_sound, clock, drain, draft, frames, now, open, open_as, open_at, run, settings,
+    Plain, assert_sound, clock, draft, drain, frames, now, open, open_as, open_at, run, settings,
     snapshot,
 };
 
