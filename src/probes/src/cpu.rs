@@ -63,7 +63,8 @@ struct Reading {
 pub(crate) struct Cpu {
     reader: Reader,
     continuity: Continuity,
-    ticks: Window<u64, MODES>,
+    /// By the number of logical CPUs, so that another number is another series.
+    ticks: Window<Option<u64>, MODES>,
     created: Window<(), 1>,
     busy: Histogram,
     busy_start: Option<UnixNanos>,
@@ -83,7 +84,7 @@ impl Cpu {
         Self {
             reader: Reader::default(),
             continuity: Continuity::default(),
-            ticks: Window::new(1),
+            ticks: Window::new(2),
             created: Window::new(1),
             busy: Histogram::default(),
             busy_start: None,
@@ -99,9 +100,9 @@ impl Cpu {
         }
         self.busy_start.get_or_insert(now.wall);
         self.logical = reading.logical;
-        self.ticks.begin(after_gap || self.has_replugged(reading.logical));
+        self.ticks.begin(after_gap);
         if let Some(ticks) = reading.ticks {
-            self.take_ticks(ticks, reading.logical.unwrap_or_default(), now.wall);
+            self.take_ticks(ticks, reading.logical, now.wall);
         }
         self.ticks.finish();
         if let Some(busy) = reading.busy.filter(|_| !after_gap) {
@@ -115,11 +116,7 @@ impl Cpu {
         self.created.finish();
     }
 
-    fn has_replugged(&self, logical: Option<u64>) -> bool {
-        self.ticks.keys().any(|key| Some(key) != logical)
-    }
-
-    fn take_ticks(&mut self, ticks: [u64; MODES], logical: u64, at: UnixNanos) {
+    fn take_ticks(&mut self, ticks: [u64; MODES], logical: Option<u64>, at: UnixNanos) {
         let ticks = steady(ticks, self.ticks.last(logical));
         let Some(delta) = self.ticks.observe(logical, ticks, at) else {
             self.utilization = None;
@@ -288,6 +285,14 @@ mod tests {
         assert_eq!(values(&records(&mut cpu, 10), "system.cpu.time"), []);
         cpu.take(Reading { logical: Some(4), ..ticks(1600, 6900) }, at(20));
         assert_eq!(values(&records(&mut cpu, 20), "system.cpu.time")[0], ("user".into(), 1.0));
+    }
+
+    #[test]
+    fn a_host_that_does_not_list_its_cpus_still_tells_their_time() {
+        let mut cpu = Cpu::new();
+        cpu.take(Reading { logical: None, ..ticks(1000, 5000) }, at(0));
+        cpu.take(Reading { logical: None, ..ticks(1100, 5900) }, at(10));
+        assert_eq!(values(&records(&mut cpu, 10), "system.cpu.time")[0], ("user".into(), 1.0));
     }
 
     #[test]

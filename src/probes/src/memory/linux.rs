@@ -113,8 +113,10 @@ mod tests {
         let usage: Vec<_> = (0..4).map(|at| kib(&records, "system.memory.usage", at)).collect();
         // 24684084 - 23552424 - 9852 - (733496 + 209132)
         assert_eq!(usage, [179_180.0, 23_552_424.0, 9852.0, 942_628.0]);
-        assert_eq!([kib(&records, "system.memory.linux.available", 0)], [24_190_944.0]);
-        assert_eq!([kib(&records, "system.memory.linux.slab.usage", 1)], [33380.0]);
+        let available = [(String::new(), 24_190_944.0 * 1024.0)];
+        assert_eq!(values(&records, "system.memory.linux.available"), available);
+        let slab = ("unreclaimable".into(), 33_380.0 * 1024.0);
+        assert_eq!(values(&records, "system.memory.linux.slab.usage")[1], slab);
         assert_eq!(values(&records, "system.paging.utilization")[0], ("used".into(), 0.25));
         let faults = [("major".into(), 0.0), ("minor".into(), 300.0)];
         assert_eq!(values(&records, "system.paging.faults"), faults);
