@@ -108,7 +108,11 @@ impl Server {
         self.front.accept(self.listener, stop).await;
         // The routes hold a handle on the store, which closes when the last one is gone.
         drop(self.front);
-        self.store.close();
+        // It waits for the writer's thread and the last checkpoint.
+        let store = self.store;
+        if tokio::task::spawn_blocking(move || store.close()).await.is_err() {
+            tracing::error!("the store was not closed in order");
+        }
         tracing::info!("stopped");
     }
 }

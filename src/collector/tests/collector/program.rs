@@ -190,15 +190,15 @@ async fn what_was_acknowledged_is_there_after_kill_9_and_nothing_is_there_twice(
     for round in 1..=5 {
         let mut serving = Serving::start(dir.path());
         let mut senders = tokio::task::JoinSet::new();
-        for host in 0..HOSTS {
+        for (host, known) in acknowledged.iter().enumerate() {
             let (address, dir) = (serving.address, dir.path().to_owned());
             // From the first again: what an agent does that never saw the answer.
-            let from = if round % 2 == 0 { 1 } else { acknowledged[host] + 1 };
+            let from = if round % 2 == 0 { 1 } else { known + 1 };
             senders.spawn(async move {
                 (host, send_until_it_dies(address, &dir, &format!("h{host}"), from).await)
             });
         }
-        // Killed when one more host has had an answer than before, in the middle of the others'.
+        // Killed once one more host has had twenty answers, in the middle of the others' work.
         let mut probe = Client::connect(serving.address, dir.path()).await.unwrap();
         for seq in 1..=20 {
             let body = logs(&format!("probe-{round}"), [seq]);
@@ -213,12 +213,12 @@ async fn what_was_acknowledged_is_there_after_kill_9_and_nothing_is_there_twice(
         serving.child.wait().unwrap();
     }
     assert!(acknowledged.iter().all(|count| *count > 0), "{acknowledged:?}");
-    for host in 0..HOSTS {
+    for (host, known) in acknowledged.iter().enumerate() {
         let records = query(dir.path(), &["records", "--json", "--host", &format!("h{host}")]);
         let seqs: Vec<_> = records.iter().map(|record| record["seq"].as_u64().unwrap()).collect();
         let expected: Vec<u64> = (1..=seqs.len() as u64).collect();
         assert_eq!(seqs, expected, "each once, none missing");
-        assert!(seqs.len() as u64 >= acknowledged[host], "host {host}");
+        assert!(seqs.len() as u64 >= *known, "host {host}");
     }
     for round in 1..=5 {
         let host = format!("probe-{round}");
@@ -233,7 +233,8 @@ async fn memory_stays_bounded_under_bombs() {
     const BOUND_KIB: u64 = 320 << 10;
     let dir = initialised();
     let serving = Serving::start(dir.path());
-    let zeros = zstd(&vec![0; 64 << 20]);
+    // A gigabyte of nothing, in 32 frames.
+    let zeros = zstd(&vec![0; 32 << 20]).repeat(32);
     // Metrics of nothing but empty points: two bytes each on the wire.
     let points = vec![[0x0a, 0x00]; 480 << 10].concat();
     let mut row = vec![0x12];
@@ -244,7 +245,7 @@ async fn memory_stays_bounded_under_bombs() {
     row.extend_from_slice(&gauge);
     let points = zstd(&crate::client::envelope(Kind::Metric, "h", &row.repeat(30)));
     let mut senders = tokio::task::JoinSet::new();
-    for turn in 0..16 {
+    for turn in 0..8 {
         let (address, dir) = (serving.address, dir.path().to_owned());
         let (kind, body) =
             if turn % 2 == 0 { (Kind::Log, zeros.clone()) } else { (Kind::Metric, points.clone()) };
