@@ -59,10 +59,10 @@ pub fn compute(pem: &[u8]) -> Result<Vec<Computed>, ComputeError> {
     for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(pem) {
         match section.map_err(|error| ComputeError::Pem(error.to_string()))? {
             (SectionKind::Certificate, der) => {
-                found.push(of_certificate(&der).map_err(|what| ComputeError::Certificate {
-                    position: found.len() + 1,
-                    what,
-                })?)
+                let position = found.len() + 1;
+                let computed = of_certificate(&der)
+                    .map_err(|what| ComputeError::Certificate { position, what })?;
+                found.push(computed);
             }
             (SectionKind::PublicKey, spki) => {
                 found.push(Computed { subject: None, not_after: None, pin: pin_of(&spki) });

@@ -8,8 +8,8 @@ use candor_otlp::{PartialSuccess, encode_response};
 use candor_upload::{Compression, State};
 
 use crate::bench::{Bench, Pki, timing};
-use crate::pki::backup;
-use crate::server::{Reply, Server, answer, ok};
+use crate::pki::{NOW, backup};
+use crate::server::{Reply, Server, answer, config, ok};
 
 #[tokio::test]
 async fn everything_that_waits_arrives_exactly_once() {
@@ -231,6 +231,27 @@ async fn nobody_there_is_tried_again_later() {
     assert_eq!((status.state, status.reason()), (State::BackOff, Some("connection")));
     assert!(status.detail().unwrap().contains(&format!("127.0.0.1:{port}")), "{status:?}");
     assert_eq!(bench.ledger().await.pending, 3);
+}
+
+#[tokio::test]
+async fn an_ipv6_address_is_an_endpoint() {
+    let listener = match tokio::net::TcpListener::bind("[::1]:0").await {
+        Ok(listener) => listener,
+        // A host without IPv6 has nothing to try.
+        Err(error) if error.kind() == std::io::ErrorKind::AddrNotAvailable => return,
+        Err(error) => panic!("{error}"),
+    };
+    let port = listener.local_addr().unwrap().port();
+    let pki = Pki::new();
+    let leaf = pki.intermediate.leaf(&["::1"], NOW);
+    let server = Server::on(listener, config(&leaf, rustls::ALL_VERSIONS, None), |_| ok());
+    let pins = vec![leaf.pin, backup()];
+    let bench = Bench::build(port, &pki.root, pins, timing(), |settings| {
+        settings.destination.as_mut().unwrap().endpoint.host = "::1".into();
+    });
+    bench.events(1).await;
+    assert!(bench.flush().await.drained);
+    assert_eq!(server.seen()[0].header("host"), Some(format!("[::1]:{port}").as_str()));
 }
 
 #[tokio::test]

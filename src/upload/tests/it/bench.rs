@@ -48,8 +48,8 @@ pub(crate) fn draft(kind: Kind, level: Level, name: &str) -> Draft {
     Draft { level, kind, boot: "boot".into(), body }
 }
 
-/// A short hour: nothing in a test waits for it.
-pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+/// Nothing in a test waits for it.
+pub(crate) const HOUR: Duration = Duration::from_hours(1);
 
 /// The jitter of a test is the same each time; the start's is a minute, and nothing comes by itself.
 pub(crate) fn timing() -> Timing {

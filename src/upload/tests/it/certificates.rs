@@ -96,7 +96,7 @@ async fn an_expired_or_early_certificate_is_refused_though_its_pin_matches() {
 }
 
 fn long_ago() -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(86_400)
+    SystemTime::UNIX_EPOCH + Duration::from_hours(24)
 }
 
 #[tokio::test]
@@ -145,7 +145,7 @@ async fn a_server_that_demands_a_certificate_gets_the_one_that_lies_there_now() 
         };
         put(&clients.leaf(&["agent"], 2001..2002));
         bench.redirect(|to| {
-            (to.client_cert, to.client_key) = (Some(cert.clone()), Some(key.clone()))
+            (to.client_cert, to.client_key) = (Some(cert.clone()), Some(key.clone()));
         });
         let status = bench.flush().await.status;
         assert_eq!((status.state, status.reason()), (State::Hold, Some("certificate")));
@@ -167,10 +167,14 @@ async fn a_file_that_cannot_be_used_holds_and_is_named() {
     std::fs::write(&empty, "nothing here").unwrap();
     let good = bench.settings.borrow().destination.clone().unwrap();
     for path in [&missing, &empty] {
-        for place in 0..2 {
-            bench.redirect(|to| match place {
-                0 => to.ca_file = Some(path.clone()),
-                _ => (to.client_cert, to.client_key) = (Some(path.clone()), Some(path.clone())),
+        for is_root in [true, false] {
+            let file = Some(path.clone());
+            bench.redirect(|to| {
+                if is_root {
+                    to.ca_file = file;
+                } else {
+                    (to.client_cert, to.client_key) = (file.clone(), file);
+                }
             });
             let status = bench.flush().await.status;
             assert_eq!((status.state, status.reason()), (State::Hold, Some("certificate")));

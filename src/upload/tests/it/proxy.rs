@@ -16,7 +16,7 @@ async fn proxy(answer: &'static str, target: u16) -> (u16, Arc<Mutex<Vec<String>
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let asked = Arc::new(Mutex::new(Vec::new()));
-    let heard = Arc::clone(&asked);
+    let notes = Arc::clone(&asked);
     tokio::spawn(async move {
         loop {
             let (mut client, _) = listener.accept().await.unwrap();
@@ -25,7 +25,7 @@ async fn proxy(answer: &'static str, target: u16) -> (u16, Arc<Mutex<Vec<String>
                 head.push(client.read_u8().await.unwrap());
             }
             let head = String::from_utf8(head).unwrap();
-            heard.lock().unwrap().push(head.lines().next().unwrap().to_owned());
+            notes.lock().unwrap().push(head.lines().next().unwrap().to_owned());
             client.write_all(answer.as_bytes()).await.unwrap();
             if answer.is_empty() {
                 let _gone = client.read_u8().await;

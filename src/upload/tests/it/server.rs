@@ -101,6 +101,14 @@ impl Server {
         behaviour: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::on(listener, config, behaviour)
+    }
+
+    pub(crate) fn on(
+        listener: TcpListener,
+        config: ServerConfig,
+        behaviour: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let server = Self {
             port: listener.local_addr().unwrap().port(),
             seen: Arc::default(),
