@@ -178,6 +178,7 @@ mod tests {
     use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
     use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, any_value};
     use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+    use opentelemetry_proto::tonic::metrics::v1::{Gauge, Metric, NumberDataPoint, metric::Data};
     use opentelemetry_proto::tonic::trace::v1::{Span, Status, span};
     use proptest::prelude::*;
 
@@ -268,6 +269,30 @@ mod tests {
         let facts = record.log.as_ref().unwrap();
         assert_eq!((facts.severity, facts.severity_text.as_deref()), (17, Some("ERR")));
         assert_eq!(facts.body, Some(Value::Text("/w==".into())));
+    }
+
+    #[test]
+    fn of_two_sequence_numbers_the_appended_one_counts_and_none_stays_behind() {
+        let forged = LogRecord { attributes: vec![int(keys::SEQ, 99)], ..LogRecord::default() };
+        let mut frame = Vec::new();
+        seal(Kind::Log, &forged.encode_to_vec(), 7, &mut frame);
+        let record = decode_frame(Kind::Log, &frame).unwrap();
+        assert_eq!((record.seq, record.attributes), (Some(7), vec![]));
+    }
+
+    #[test]
+    fn a_point_without_a_start_has_none() {
+        let point = |start_time_unix_nano| NumberDataPoint {
+            start_time_unix_nano,
+            time_unix_nano: 9,
+            ..NumberDataPoint::default()
+        };
+        let gauge = Gauge { data_points: vec![point(0), point(5)] };
+        let metric = Metric { data: Some(Data::Gauge(gauge)), ..Metric::default() };
+        let record = decode_body(Kind::Metric, &metric.encode_to_vec()).unwrap();
+        let starts: Vec<_> = record.points.iter().map(|point| point.start).collect();
+        assert_eq!(starts, [None, Some(UnixNanos(5))]);
+        assert_eq!((record.time, record.points[0].value.as_ref()), (UnixNanos(9), None));
     }
 
     #[test]

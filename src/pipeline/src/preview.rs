@@ -62,9 +62,48 @@ async fn preview_of(
 mod tests {
     use std::collections::BTreeSet;
 
+    use candor_model::Value;
     use candor_otlp::{decode_body, json};
+    use candor_probes::{Moment, ProbeError, Rhythm};
 
     use super::*;
+
+    /// Tells how often it sampled.
+    struct Counting(u64);
+
+    impl Probe for Counting {
+        fn name(&self) -> &'static str {
+            "counting"
+        }
+
+        fn level(&self) -> Level {
+            Level::Basic
+        }
+
+        fn rhythm(&self) -> Rhythm {
+            Rhythm::Sampled
+        }
+
+        fn sample(&mut self, _: &Host, _: Moment) -> Result<(), ProbeError> {
+            self.0 += 1;
+            Ok(())
+        }
+
+        fn report(&mut self, _: &Host, _: Moment) -> Result<Vec<Record>, ProbeError> {
+            Ok(vec![Health { generated: Some(self.0), ..Health::default() }.into()])
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_probe_samples_twice_before_it_reports_so_that_rates_exist() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::new(root.path());
+        let probes: Vec<Box<dyn Probe>> = vec![Box::new(Counting(0))];
+        let drafts = preview_of(host, probes, Level::Basic, AgentFacts::default()).await;
+        let [draft] = drafts.as_slice() else { panic!("one draft") };
+        let record = decode_body(draft.kind, &draft.body).unwrap();
+        assert!(record.attributes.contains(&("generated".to_owned(), Value::Int(2))));
+    }
 
     fn facts() -> AgentFacts {
         AgentFacts {

@@ -235,6 +235,13 @@ mod tests {
         assert_eq!(cut.len(), MAX_TEXT_BYTES);
     }
 
+    #[test]
+    fn of_two_account_names_the_longer_is_replaced_whole() {
+        let scrubber = Scrubber::new(vec!["bob".to_owned(), "bob.lee".to_owned(), "b".to_owned()]);
+        let clean = scrubber.clean("bob.lee, bob and b", &mut Counts::default()).into_owned();
+        assert_eq!(clean, "<account>, <account> and b");
+    }
+
     /// What is planted and the part of it that must not be seen afterwards.
     fn canary() -> impl Strategy<Value = (String, String)> {
         let word = "[b-z]{6,9}";
