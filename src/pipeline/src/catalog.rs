@@ -56,13 +56,16 @@ fn canonical(events: &[&EventEntry], metrics: &[&MetricEntry]) -> String {
     let mut lines = Vec::new();
     for event in events {
         lines.push(format!("event {} {}", event.name, event.level.number()));
-        lines.extend(flat(event.fields, Level::Full).iter().map(|row| row.line(event.name)));
+        lines.extend(
+            flat(event.fields, event.level, Level::Full).iter().map(|row| row.line(event.name)),
+        );
     }
     for metric in metrics {
         let (level, instrument) = (metric.level.number(), metric.instrument.name());
         let (unit, class) = (metric.unit, metric.class.name());
         lines.push(format!("metric {} {level} {instrument} {unit} {class}", metric.name));
-        lines.extend(flat(metric.attributes, Level::Full).iter().map(|row| row.line(metric.name)));
+        let rows = flat(metric.attributes, metric.level, Level::Full);
+        lines.extend(rows.iter().map(|row| row.line(metric.name)));
     }
     lines.sort_unstable();
     lines.join("\n")
@@ -71,36 +74,44 @@ fn canonical(events: &[&EventEntry], metrics: &[&MetricEntry]) -> String {
 /// A field with its place: `drives[].size_bytes`.
 struct Row {
     path: String,
+    /// The field's own level, or its owner's where that is higher: a nested field states none.
+    level: Level,
     entry: &'static FieldEntry,
 }
 
 impl Row {
     fn line(&self, owner: &str) -> String {
-        let FieldEntry { level, class, unit, kind, .. } = self.entry;
-        let (level, class, kind) = (level.number(), class.name(), kind_text(kind));
+        let FieldEntry { class, unit, kind, .. } = self.entry;
+        let (level, class, kind) = (self.level.number(), class.name(), kind_text(kind));
         format!("field {owner} {} {level} {class} {} {kind}", self.path, unit.unwrap_or("-"))
     }
 }
 
-/// The fields up to `level`, nested ones after their owner.
-fn flat(fields: &'static [FieldEntry], level: Level) -> Vec<Row> {
+/// The fields up to `allowed` of an entry of level `owner`, nested ones after their owner.
+fn flat(fields: &'static [FieldEntry], owner: Level, allowed: Level) -> Vec<Row> {
     let mut rows = Vec::new();
-    descend(fields, level, "", &mut rows);
+    descend(fields, ("", owner), allowed, &mut rows);
     rows
 }
 
-fn descend(fields: &'static [FieldEntry], level: Level, owner: &str, rows: &mut Vec<Row>) {
-    for entry in fields.iter().filter(|entry| entry.level <= level) {
-        let mut path = format!("{owner}{}", entry.name);
+fn descend(
+    fields: &'static [FieldEntry],
+    (prefix, owner): (&str, Level),
+    allowed: Level,
+    rows: &mut Vec<Row>,
+) {
+    for entry in fields.iter().filter(|entry| entry.level <= allowed) {
+        let level = entry.level.max(owner);
+        let mut path = format!("{prefix}{}", entry.name);
         let mut kind = &entry.kind;
-        rows.push(Row { path: path.clone(), entry });
+        rows.push(Row { path: path.clone(), level, entry });
         while let FieldType::List(inner) = kind {
             path.push_str("[]");
             kind = inner;
         }
         if let FieldType::Map(inner) = kind {
             path.push('.');
-            descend(inner, level, &path, rows);
+            descend(inner, (&path, level), allowed, rows);
         }
     }
 }
@@ -136,14 +147,25 @@ mod tests {
 
     use super::*;
 
-    static INNER: &[FieldEntry] = &[FieldEntry {
-        name: "size",
-        level: Level::Enhanced,
+    static INNER: &[FieldEntry] = &[
+        NO_LEVEL_OF_ITS_OWN,
+        FieldEntry {
+            name: "size",
+            level: Level::Enhanced,
+            class: Class::System,
+            unit: Some("By"),
+            doc: " Its\n size.\n",
+            kind: FieldType::Int,
+        },
+    ];
+    const NO_LEVEL_OF_ITS_OWN: FieldEntry = FieldEntry {
+        name: "kind",
+        level: Level::Security,
         class: Class::System,
-        unit: Some("By"),
-        doc: " Its\n size.\n",
-        kind: FieldType::Int,
-    }];
+        unit: None,
+        doc: "Its kind.",
+        kind: FieldType::Choice(&["hdd", "ssd"]),
+    };
     static LISTED: FieldType = FieldType::Map(INNER);
     static EVENT: EventEntry = EventEntry {
         name: "candor.test",
@@ -176,6 +198,7 @@ mod tests {
             canonical(&[&EVENT], &[&metric]),
             "event candor.test 1\n\
              field candor.test drives 1 system - list of map\n\
+             field candor.test drives[].kind 1 system - hdd|ssd\n\
              field candor.test drives[].size 2 system By int\n\
              metric system.test 2 gauge 1 performance"
         );
@@ -185,10 +208,11 @@ mod tests {
 
     #[test]
     fn nested_fields_have_a_path_and_a_level() {
-        let paths = |level| flat(EVENT.fields, level).into_iter().map(|row| row.path);
-        assert_eq!(paths(Level::Basic).collect::<Vec<_>>(), ["drives"]);
-        assert_eq!(paths(Level::Full).collect::<Vec<_>>(), ["drives", "drives[].size"]);
-        assert_eq!(prose(INNER[0].doc), "Its size.");
+        let paths = |level| flat(EVENT.fields, EVENT.level, level).into_iter().map(|row| row.path);
+        assert_eq!(paths(Level::Basic).collect::<Vec<_>>(), ["drives", "drives[].kind"]);
+        let all = ["drives", "drives[].kind", "drives[].size"];
+        assert_eq!(paths(Level::Full).collect::<Vec<_>>(), all);
+        assert_eq!(prose(INNER[1].doc), "Its size.");
     }
 
     #[test]

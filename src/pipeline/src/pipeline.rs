@@ -254,6 +254,27 @@ mod tests {
         assert_eq!(counts, expected);
     }
 
+    #[tokio::test(flavor = "current_thread")]
+    async fn no_probe_of_this_build_says_what_the_catalog_does_not_know() {
+        let second = Duration::from_secs(1);
+        let mut pipeline = Pipeline::new(PipelineSettings {
+            host: Host::live(),
+            boot: "b1".into(),
+            probes: candor_probes::all(),
+            intervals: Intervals { sample: second, report: second },
+        });
+        let at = |seconds| Moment {
+            wall: UnixNanos(seconds * 1_000_000_000),
+            boot: Duration::from_secs(seconds),
+            monotonic: Duration::from_secs(seconds),
+        };
+        pipeline.sample_now(at(1_000), Level::Full).await;
+        pipeline.sample_now(at(1_010), Level::Full).await;
+        let drafts = pipeline.report_now(at(1_010), Level::Full).await;
+        assert!(!drafts.is_empty());
+        assert_eq!((pipeline.unknown(), pipeline.withheld()), (0, [0; 4]));
+    }
+
     #[test]
     fn a_draft_waits_in_the_lane_of_the_highest_level_inside_and_says_so() {
         let mut pipeline = pipeline();

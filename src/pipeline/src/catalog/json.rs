@@ -21,7 +21,7 @@ fn event(event: &EventEntry, level: Level) -> Value {
         "level": event.level.number(),
         "purpose": event.purpose,
         "description": prose(event.doc),
-        "fields": fields(event.fields, level),
+        "fields": fields(event.fields, event.level, level),
     })
 }
 
@@ -34,18 +34,20 @@ fn metric(metric: &MetricEntry, level: Level) -> Value {
         "class": metric.class.name(),
         "purpose": metric.purpose,
         "description": prose(metric.doc),
-        "attributes": fields(metric.attributes, level),
+        "attributes": fields(metric.attributes, metric.level, level),
     })
 }
 
-fn fields(fields: &[FieldEntry], level: Level) -> Value {
-    fields.iter().filter(|field| field.level <= level).map(|entry| field(entry, level)).collect()
+/// The fields up to `allowed`; a nested field's level is its owner's unless it states a higher one.
+fn fields(fields: &[FieldEntry], owner: Level, allowed: Level) -> Value {
+    let allowed_ones = fields.iter().filter(|field| field.level <= allowed);
+    allowed_ones.map(|entry| field(entry, entry.level.max(owner), allowed)).collect()
 }
 
-fn field(field: &FieldEntry, level: Level) -> Value {
-    let mut object = kind(&field.kind, level);
+fn field(field: &FieldEntry, level: Level, allowed: Level) -> Value {
+    let mut object = kind(&field.kind, level, allowed);
     object["name"] = field.name.into();
-    object["level"] = field.level.number().into();
+    object["level"] = level.number().into();
     object["class"] = field.class.name().into();
     object["description"] = prose(field.doc).into();
     if let Some(unit) = field.unit {
@@ -54,14 +56,16 @@ fn field(field: &FieldEntry, level: Level) -> Value {
     object
 }
 
-fn kind(kind: &FieldType, level: Level) -> Value {
+fn kind(kind: &FieldType, owner: Level, allowed: Level) -> Value {
     match kind {
         FieldType::Bool => json!({ "type": "bool" }),
         FieldType::Int => json!({ "type": "int" }),
         FieldType::Double => json!({ "type": "double" }),
         FieldType::Text => json!({ "type": "text" }),
         FieldType::Choice(words) => json!({ "type": "choice", "choices": words }),
-        FieldType::List(inner) => json!({ "type": "list", "items": self::kind(inner, level) }),
-        FieldType::Map(inner) => json!({ "type": "map", "fields": fields(inner, level) }),
+        FieldType::List(inner) => {
+            json!({ "type": "list", "items": self::kind(inner, owner, allowed) })
+        }
+        FieldType::Map(inner) => json!({ "type": "map", "fields": fields(inner, owner, allowed) }),
     }
 }

@@ -23,17 +23,20 @@ pub(super) fn render(level: Level) -> String {
 
 fn event(text: &mut String, event: &EventEntry, level: Level) {
     push(text, &format!("## `{}`", event.name));
-    push(text, &format!("Level {}, an event, {}.", event.level, event.purpose));
+    push(text, &format!("Level {}, event, {}.", event.level, event.purpose));
     push(text, &prose(event.doc));
-    fields(text, &flat(event.fields, level));
+    fields(text, &flat(event.fields, event.level, level));
 }
 
 fn metric(text: &mut String, metric: &MetricEntry, level: Level) {
     let (instrument, unit) = (metric.instrument.name(), metric.unit);
     push(text, &format!("## `{}`", metric.name));
-    push(text, &format!("Level {}, a {instrument} in `{unit}`, {}.", metric.level, metric.purpose));
+    push(
+        text,
+        &format!("Level {}, metric ({instrument}) in `{unit}`, {}.", metric.level, metric.purpose),
+    );
     push(text, &prose(metric.doc));
-    fields(text, &flat(metric.attributes, level));
+    fields(text, &flat(metric.attributes, metric.level, level));
 }
 
 fn fields(text: &mut String, rows: &[Row]) {
@@ -43,8 +46,8 @@ fn fields(text: &mut String, rows: &[Row]) {
     text.push_str(
         "| field | level | type | unit | class | description |\n|---|---|---|---|---|---|\n",
     );
-    for Row { path, entry } in rows {
-        let (level, class) = (entry.level.number(), entry.class.name());
+    for Row { path, level, entry } in rows {
+        let (level, class) = (level.number(), entry.class.name());
         // A bar in a cell would end it.
         let (kind, doc) = (kind_text(&entry.kind), prose(entry.doc).replace('|', "\\|"));
         let kind = kind.replace('|', ", ");

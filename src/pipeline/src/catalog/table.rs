@@ -11,7 +11,7 @@ pub(super) fn render(level: Level) -> String {
     for event in super::events(level) {
         let level_number = event.level.number().to_string();
         lines.push(cells([&level_number, event.name, "event", "", "", &prose(event.doc)]));
-        lines.extend(flat(event.fields, level).iter().map(field));
+        lines.extend(flat(event.fields, event.level, level).iter().map(field));
     }
     for metric in super::metrics(level) {
         let (level_number, instrument) = (metric.level.number().to_string(), metric.instrument);
@@ -25,7 +25,7 @@ pub(super) fn render(level: Level) -> String {
             class,
             &doc,
         ]));
-        lines.extend(flat(metric.attributes, level).iter().map(field));
+        lines.extend(flat(metric.attributes, metric.level, level).iter().map(field));
     }
     align(&lines)
 }
@@ -33,7 +33,7 @@ pub(super) fn render(level: Level) -> String {
 fn field(row: &Row) -> [String; 6] {
     let entry = row.entry;
     cells([
-        &entry.level.number().to_string(),
+        &row.level.number().to_string(),
         &format!("  {}", row.path),
         &kind_text(&entry.kind),
         entry.unit.unwrap_or_default(),
