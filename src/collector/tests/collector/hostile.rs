@@ -147,17 +147,34 @@ async fn who_speaks_no_tls_is_disconnected_and_others_are_served() {
     assert_eq!(stored_beside_a_good_one(&server).await, 0);
 }
 
-#[tokio::test]
-async fn who_connects_and_says_nothing_makes_room_for_others() {
-    let server = Running::with(|settings| {
-        settings.limits.connections = 2;
-        settings.limits.handshake = Duration::from_millis(200);
-        settings.limits.headers = Duration::from_millis(200);
+/// A server with room for one connection, which somebody takes and then says nothing.
+async fn with_one_place() -> Running {
+    Running::with(|settings| {
+        settings.limits.connections = 1;
+        settings.limits.handshake = Duration::from_secs(2);
+        settings.limits.headers = Duration::from_secs(2);
     })
-    .await;
+    .await
+}
+
+/// The deadline is only for the failing case, which would otherwise wait for ever.
+async fn is_served(server: &Running) {
+    let outcome = tokio::time::timeout(Duration::from_secs(20), stored_beside_a_good_one(server));
+    assert_eq!(outcome.await, Ok(0), "the silent one still has the only place");
+}
+
+#[tokio::test]
+async fn who_connects_and_begins_no_handshake_makes_room_for_others() {
+    let server = with_one_place().await;
     let _silent = TcpStream::connect(server.address).await.unwrap();
+    is_served(&server).await;
+}
+
+#[tokio::test]
+async fn who_shakes_hands_and_asks_nothing_makes_room_for_others() {
+    let server = with_one_place().await;
     let _idle = server.client().await;
-    assert_eq!(stored_beside_a_good_one(&server).await, 0);
+    is_served(&server).await;
 }
 
 #[tokio::test]
