@@ -278,6 +278,19 @@ mod tests {
     }
 
     #[test]
+    fn a_busy_fraction_that_covers_a_suspend_is_not_told() {
+        let half = Reading { busy: Some(0.5), ..Reading::default() };
+        let mut cpu = Cpu::new();
+        cpu.take(half, at(0));
+        let mut later = at(3600);
+        later.monotonic = at(5).monotonic;
+        cpu.take(half, later);
+        let records = records(&mut cpu, 3600);
+        assert_eq!(values(&records, "system.cpu.utilization"), []);
+        assert_eq!(values(&records, "candor.cpu.utilization"), [(String::new(), 1.0)]);
+    }
+
+    #[test]
     fn a_cpu_that_is_plugged_ends_the_series() {
         let mut cpu = Cpu::new();
         cpu.take(ticks(1000, 5000), at(0));

@@ -38,7 +38,7 @@ pub mod rounds;
 pub mod runner;
 #[cfg(test)]
 mod samples;
-#[cfg(any(unix, test))]
+#[cfg(unix)]
 mod scan;
 pub mod schedule;
 mod smbios;

@@ -50,3 +50,18 @@ impl Reader {
         Some(now.boot)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_look_tells_no_fraction_and_the_second_one_within_a_whole() {
+        let mut reader = Reader::default();
+        let first = reader.read(&Host::live()).unwrap();
+        assert_eq!((first.busy, first.ticks), (None, None));
+        assert!(first.logical.unwrap() > 0);
+        let second = reader.read(&Host::live()).unwrap();
+        assert!((0.0..=1.0).contains(&second.busy.unwrap()));
+    }
+}

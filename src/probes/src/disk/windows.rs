@@ -59,3 +59,23 @@ fn letter(path: &Path) -> Option<Name> {
     let text = path.to_str()?.strip_suffix('\\')?;
     (text.len() == 2 && text.ends_with(':')).then(|| Name::new(text.as_bytes()))?
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_drive_letter_names_a_volume() {
+        let named = |path: &str| letter(Path::new(path)).map(|name| name.as_str().to_owned());
+        assert_eq!(named("C:\\").as_deref(), Some("C:"));
+        for path in ["C:\\Users\\jane\\disk\\", "C:", "", "\\"] {
+            assert_eq!(named(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn this_hosts_volumes_can_be_read() {
+        let mut readings = Vec::new();
+        Reader::default().read(&Host::live(), &mut readings).unwrap();
+    }
+}

@@ -33,3 +33,15 @@ pub(super) fn measure(_host: &Host) -> Result<Vec<FileSystem>, ProbeError> {
         })
         .collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_volume_of_this_host_has_room_for_what_it_holds() {
+        for one in measure(&Host::live()).unwrap() {
+            assert!(one.limit().is_some_and(|limit| limit >= one.used), "{one:?}");
+        }
+    }
+}

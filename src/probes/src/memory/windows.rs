@@ -41,3 +41,16 @@ impl Reader {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_host_tells_its_memory_and_not_what_sysinfo_cannot_know() {
+        let reading = Reader::default().read(&Host::live()).unwrap();
+        assert!(reading.total.unwrap() > reading.available.unwrap());
+        assert_eq!((reading.cached, reading.faults), (None, None));
+        assert!(reading.states()[0].is_some());
+    }
+}

@@ -56,3 +56,15 @@ impl Reader {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_loopback_is_among_this_hosts_adapters() {
+        let mut readings = Vec::new();
+        Reader::default().read(&Host::live(), &mut readings).unwrap();
+        assert!(readings.iter().all(|one| !one.name.as_str().starts_with("Loopback")));
+    }
+}

@@ -60,3 +60,17 @@ fn seen(process: &sysinfo::Process) -> Seen {
         uptime: is_open.then(|| Duration::from_secs(process.run_time())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::at;
+
+    #[test]
+    fn this_process_is_among_those_of_this_host_by_its_name_alone() {
+        let snapshot = Reader::default().read(&Host::live(), at(0)).unwrap();
+        let own = snapshot.processes.iter().find(|seen| seen.pid == std::process::id()).unwrap();
+        assert!(own.name.ends_with(".exe") && !own.name.contains('\\'), "{}", own.name);
+        assert!(own.memory.unwrap() > 0);
+    }
+}
