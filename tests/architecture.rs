@@ -14,10 +14,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("privacy", &["model"]),
     ("otlp", &["model"]),
     ("spool", &["model", "platform"]),
-    ("upload", &["model", "otlp", "spool"]),
+    ("upload", &["model", "policy", "otlp", "spool"]),
     ("control", &["model", "platform"]),
     ("pipeline", &["model", "platform", "otlp", "policy", "privacy", "probes"]),
-    ("ctl", &["model", "platform", "otlp", "policy", "pipeline", "upload", "control"]),
+    ("ctl", &["model", "platform", "otlp", "policy", "probes", "pipeline", "upload", "control"]),
     ("collector", &["model", "platform", "otlp"]),
     (
         "service",

@@ -18,6 +18,10 @@ use std::path::{Path, PathBuf};
 use candor_platform::FileError;
 use serde::{Deserialize, Serialize};
 
+mod change;
+
+pub use change::{Author, changes, changes_since};
+
 /// One change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {

@@ -119,7 +119,7 @@ async fn pass_on(mut reload: mpsc::Receiver<()>, requests: mpsc::Sender<Request>
             }
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// What the control server is made from.

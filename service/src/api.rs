@@ -12,11 +12,11 @@ use candor_control::protocol::{
     LevelRequest, LevelStatus, Refusal, Reloaded, Stats, Status, UploadChanged,
 };
 use candor_platform::Peer;
+use candor_policy::trail::Author;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::board::Board;
 use crate::governor::Request;
-use crate::tell::By;
 
 /// What answers.
 #[derive(Clone)]
@@ -42,9 +42,14 @@ impl Api {
         enabled: bool,
         keep_pending: bool,
     ) -> Result<UploadChanged, Refusal> {
-        let by = By::peer(peer, None);
+        let by = author(peer, None);
         self.ask(|done| Request::SetUpload { enabled, keep_pending, by, done }).await?
     }
+}
+
+/// This peer, for this reason.
+fn author(peer: &Peer, reason: Option<String>) -> Author {
+    Author { uid: peer.uid, user: peer.user.clone(), pid: peer.pid, reason }
 }
 
 impl Service for Api {
@@ -78,7 +83,7 @@ impl Service for Api {
     }
 
     async fn set_level(&self, peer: &Peer, request: LevelRequest) -> Result<LevelChanged, Refusal> {
-        let by = By::peer(peer, request.reason.clone());
+        let by = author(peer, request.reason.clone());
         self.ask(|done| Request::SetLevel(request, by, done)).await?
     }
 

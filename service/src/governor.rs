@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use candor_control::protocol::{LevelChanged, LevelRequest, Refusal, Reloaded, UploadChanged};
 use candor_model::DropReason;
-use candor_policy::trail::Trail;
+use candor_policy::trail::{Author, Entry, Trail, changes, changes_since};
 use candor_policy::{LevelSetting, Operator, Snapshot, Until, Watch};
 use tokio::sync::{mpsc, oneshot};
 
@@ -22,7 +22,7 @@ use crate::engine::{Engine, Ground};
 use crate::failure::Failure;
 use crate::identity;
 use crate::stop::Stop;
-use crate::tell::{self, By};
+use crate::tell;
 
 /// How much of the trail was told, in the store.
 const TOLD: &str = "trail_told";
@@ -31,12 +31,12 @@ const TOLD: &str = "trail_told";
 #[derive(Debug)]
 pub(crate) enum Request {
     /// `set-level`.
-    SetLevel(LevelRequest, By, oneshot::Sender<Result<LevelChanged, Refusal>>),
+    SetLevel(LevelRequest, Author, oneshot::Sender<Result<LevelChanged, Refusal>>),
     /// `enable`, `disable`.
     SetUpload {
         enabled: bool,
         keep_pending: bool,
-        by: By,
+        by: Author,
         done: oneshot::Sender<Result<UploadChanged, Refusal>>,
     },
     /// `reload`, SIGHUP.
@@ -103,13 +103,13 @@ impl Governor {
 
     fn note_changes_since_last_run(&self, snapshot: &Snapshot) {
         for entry in
-            tell::changes_since(&self.trail.entries(), &snapshot.effective, self.board.clock.wall())
+            changes_since(&self.trail.entries(), &snapshot.effective, self.board.clock.wall())
         {
             self.write(&entry);
         }
     }
 
-    fn write(&self, entry: &candor_policy::trail::Entry) {
+    fn write(&self, entry: &Entry) {
         if let Err(error) = self.trail.append(entry) {
             tracing::error!(%error, "the audit trail could not be written");
         }
@@ -133,7 +133,11 @@ impl Governor {
         }
     }
 
-    async fn set_level(&mut self, asked: &LevelRequest, by: By) -> Result<LevelChanged, Refusal> {
+    async fn set_level(
+        &mut self,
+        asked: &LevelRequest,
+        by: Author,
+    ) -> Result<LevelChanged, Refusal> {
         let snapshot = self.board.snapshot();
         if let Err(refusal) = snapshot.would_be(asked.level) {
             return Err(refused(&refusal));
@@ -153,7 +157,7 @@ impl Governor {
         &mut self,
         enabled: bool,
         keep_pending: bool,
-        by: By,
+        by: Author,
     ) -> Result<UploadChanged, Refusal> {
         let snapshot = self.board.snapshot();
         snapshot.would_upload(enabled).map_err(|refusal| refused(&refusal))?;
@@ -176,19 +180,17 @@ impl Governor {
     }
 
     /// Reads every layer now, rather than when the watch notices.
-    async fn reread(&mut self, by: Option<By>) {
+    async fn reread(&mut self, by: Option<Author>) {
         let snapshot = self.watch.reload();
         self.apply(snapshot, by).await;
     }
 
-    async fn apply(&mut self, new: Arc<Snapshot>, by: Option<By>) {
+    async fn apply(&mut self, new: Arc<Snapshot>, by: Option<Author>) {
         let old = self.board.snapshot();
         if old == new {
             return;
         }
-        for entry in
-            tell::changes(&old.effective, &new.effective, by.as_ref(), self.board.clock.wall())
-        {
+        for entry in changes(&old.effective, &new.effective, by.as_ref(), self.board.clock.wall()) {
             tracing::info!(
                 subject = entry.subject,
                 from = entry.from,
@@ -259,7 +261,7 @@ impl Governor {
                 }
             }
             Err(error) => {
-                tracing::error!(error = %chain(&error), "what waited could not be purged")
+                tracing::error!(error = %chain(&error), "what waited could not be purged");
             }
         }
     }
@@ -267,7 +269,7 @@ impl Governor {
     /// Tells the receiver every change on the trail that was not told yet.
     async fn tell(&self) {
         let Some(view) = self.board.view() else { return };
-        if !self.board.snapshot().effective.events_endpoint.is_some() {
+        if self.board.snapshot().effective.events_endpoint.is_none() {
             return;
         }
         let entries = self.trail.entries();

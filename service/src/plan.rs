@@ -7,9 +7,10 @@ use std::time::Duration;
 use candor_model::Level;
 use candor_model::events::agent::Settings;
 use candor_otlp::Resource;
-use candor_policy::{Compression as Configured, Effective, Snapshot};
+use candor_pipeline::settings_event;
+use candor_policy::{Effective, Snapshot};
 use candor_probes::Intervals;
-use candor_upload::{Compression, Destination, Endpoint, Reason, Trouble, UploadSettings};
+use candor_upload::{Destination, Reason, Trouble, UploadSettings};
 
 /// Between two uploads where `upload.interval` says nothing.
 const DEFAULT_INTERVAL: Duration = Duration::from_mins(15);
@@ -47,12 +48,12 @@ impl Plan {
             upload: Arc::new(UploadSettings {
                 enabled: effective.upload_enabled,
                 hold: effective.hold.as_ref().map(|why| Trouble::new(Reason::Policy, why.clone())),
-                destination: destination(snapshot),
+                destination: Destination::of(effective, &config.upload),
                 interval,
                 resource: resource(effective, install_id).into(),
                 max_bytes_per_day: Some(day_limit(snapshot)),
             }),
-            settings: settings(effective),
+            settings: settings_event(effective),
         }
     }
 }
@@ -64,38 +65,10 @@ fn day_limit(snapshot: &Snapshot) -> u64 {
     snapshot.config.upload.max_bytes_per_day.unwrap_or(default)
 }
 
-/// Where to, and with which keys; `None` where no endpoint is stated.
-pub(crate) fn destination(snapshot: &Snapshot) -> Option<Destination> {
-    let (effective, upload) = (&snapshot.effective, &snapshot.config.upload);
-    let endpoint: Endpoint = effective.events_endpoint.as_ref()?.to_string().parse().ok()?;
-    Some(Destination {
-        endpoint,
-        pins: effective.certificate_pins.clone(),
-        allow_single_pin: upload.allow_single_pin,
-        ca_file: upload.ca_file.clone(),
-        client_cert: upload.client_cert.clone(),
-        client_key: upload.client_key.clone(),
-        proxy: effective
-            .telemetry_proxy
-            .as_ref()
-            .map(|proxy| (proxy.host().to_owned(), proxy.port())),
-        compression: match upload.compression {
-            Configured::Zstd => Compression::Zstd,
-            Configured::Gzip => Compression::Gzip,
-            Configured::None => Compression::None,
-        },
-    })
-}
-
 fn resource(effective: &Effective, install_id: &str) -> Vec<u8> {
     let mut resource = Resource::here(Some(install_id.to_owned()), env!("CARGO_PKG_VERSION"));
     if effective.allow_device_name {
         resource.host_name = candor_platform::host_name();
     }
     resource.encode()
-}
-
-/// What `candor.agent.settings` says.
-pub(crate) fn settings(effective: &Effective) -> Settings {
-    candor_pipeline::settings_event(effective)
 }

@@ -37,6 +37,14 @@ pub struct Peer {
     pub role: Role,
 }
 
+impl Peer {
+    /// This process itself, as another agent would see it.
+    #[must_use]
+    pub fn this_process() -> Self {
+        imp::this_process()
+    }
+}
+
 /// Whether this process may change things on this host: root, or an elevated administrator.
 #[must_use]
 pub fn is_administrator() -> bool {
@@ -46,6 +54,14 @@ pub fn is_administrator() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn this_process_knows_its_own_id() {
+        let peer = Peer::this_process();
+        assert_eq!(peer.pid, Some(std::process::id()));
+        assert_eq!(peer.role, Role::Administrator);
+        assert_eq!(peer.uid.is_some(), cfg!(unix));
+    }
 
     #[test]
     fn a_higher_role_includes_the_lower_ones() {

@@ -19,6 +19,7 @@ mod certificate;
 mod courier;
 mod day;
 pub mod decision;
+mod destination;
 mod dial;
 mod drain;
 mod http;

@@ -21,6 +21,12 @@ pub(crate) fn is_administrator() -> bool {
 }
 
 /// By the token of the client's process.
+/// It runs as the user who would run the agent, so it is its own administrator.
+pub(crate) fn this_process() -> Peer {
+    let user = std::env::var("USERNAME").ok();
+    Peer { uid: None, user, pid: Some(std::process::id()), role: Role::Administrator }
+}
+
 pub(crate) fn identify(pipe: RawHandle) -> Peer {
     let mut pid = 0;
     // SAFETY: the pipe is open and the output is ours.

@@ -1,0 +1,254 @@
+//! The command line. Help, completions and man pages are all made from these definitions.
+
+use std::path::PathBuf;
+
+use candor_model::Level;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// See and steer the Candor agent on this host.
+///
+/// Exit codes: 0 done, 1 failed, 2 usage, 3 refused by policy, 4 not permitted, 69 the daemon does not
+/// answer, 78 bad configuration.
+#[derive(Debug, Parser)]
+#[command(name = "agentctl", version)]
+pub struct Cli {
+    /// Flags of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags that work before and after the command.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// The agent whose files hang under this directory; else under CANDOR_ROOT, else /.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// Print the same facts as JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Read this file in place of etc/candor/agent.toml, where a command works without the daemon.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Level and reason, upload and remedy, ledger, spool, probes, cost: one screen.
+    Status(StatusOptions),
+    /// Which level holds, and why.
+    Level,
+    /// Set the level: 0-3 or security, basic, enhanced, full.
+    ///
+    /// Lowering deletes what waits above the new level within two seconds. Where policy would not let the
+    /// level hold, nothing is written (exit 3).
+    SetLevel(SetLevelOptions),
+    /// Every layer with its place, its value and its verdict; which one decides, and why.
+    Explain(ExplainOptions),
+    /// Turn telemetry on.
+    Enable,
+    /// Turn telemetry off: nothing is collected and nothing leaves, not even a DNS query.
+    Disable(DisableOptions),
+    /// Upload now.
+    Flush(FlushOptions),
+    /// The ledger: each reason for a drop, what it means and what to do.
+    Stats,
+    /// What would be sent at a level, made by the sender's own code; nothing is sent.
+    Preview(PreviewOptions),
+    /// Every event and field that can ever leave.
+    Catalog(CatalogOptions),
+    /// Check a configuration: file, line, what to change.
+    Check(CheckOptions),
+    /// Certificate pins.
+    Pins(PinsOptions),
+    /// Have the agent read its configuration again.
+    Reload,
+    /// Print a shell completion, or write the man pages.
+    #[command(hide = true)]
+    Generate(GenerateOptions),
+}
+
+/// Options of `status`.
+#[derive(Debug, Args)]
+pub struct StatusOptions {
+    /// Show it again every second, until ctrl-c.
+    #[arg(long)]
+    pub watch: bool,
+}
+
+/// Options of `set-level`.
+#[derive(Debug, Args)]
+pub struct SetLevelOptions {
+    /// 0-3, security, basic, enhanced or full.
+    pub level: Level,
+    /// Fall back by itself after this time, such as 30s, 90m or 24h.
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub hold_for: Option<std::time::Duration>,
+    /// Why; kept in the local audit trail, never sent.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// Options of `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainOptions {
+    /// Show the audit trail: every change of level, upload, endpoint and pins.
+    #[arg(long)]
+    pub history: bool,
+}
+
+/// Options of `disable`.
+#[derive(Debug, Args)]
+pub struct DisableOptions {
+    /// Keep what waits for the next `enable` in place of deleting it.
+    #[arg(long)]
+    pub keep_pending: bool,
+}
+
+/// Options of `flush`.
+#[derive(Debug, Args)]
+pub struct FlushOptions {
+    /// Wait until everything that waits is decided.
+    #[arg(long)]
+    pub wait: bool,
+    /// Take a last report and collect nothing more until the agent is started or enabled again.
+    #[arg(long)]
+    pub stop_probes: bool,
+}
+
+/// Options of `preview`.
+#[derive(Debug, Args)]
+pub struct PreviewOptions {
+    /// At this level; else at the one that holds.
+    #[arg(long)]
+    pub level: Option<Level>,
+    /// In this form; --json stands for json.
+    #[arg(long, value_enum, default_value_t = PreviewFormat::Table)]
+    pub format: PreviewFormat,
+    /// Read DIR/proc, DIR/sys, DIR/etc … in place of the host's.
+    #[arg(long, value_name = "DIR")]
+    pub host_root: Option<PathBuf>,
+}
+
+/// The forms of `preview`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PreviewFormat {
+    /// A line for each record.
+    Table,
+    /// One JSON object a line.
+    Json,
+    /// The request bodies byte for byte: one JSON object a request, the body in Base64.
+    Otlp,
+}
+
+/// Options of `catalog`.
+#[derive(Debug, Args)]
+pub struct CatalogOptions {
+    /// Only what may leave at this level.
+    #[arg(long, default_value = "full")]
+    pub level: Level,
+    /// In this form; --json stands for json.
+    #[arg(long, value_enum, default_value_t = CatalogFormat::Table)]
+    pub format: CatalogFormat,
+}
+
+/// The forms of `catalog`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CatalogFormat {
+    /// Columns.
+    Table,
+    /// One JSON object.
+    Json,
+    /// Markdown.
+    Markdown,
+}
+
+/// Options of `check`.
+#[derive(Debug, Args)]
+pub struct CheckOptions {
+    /// A configuration or policy file; else all of them.
+    pub file: Option<PathBuf>,
+}
+
+/// Options of `pins`.
+#[derive(Debug, Args)]
+pub struct PinsOptions {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: PinsAction,
+}
+
+/// The commands of `pins`.
+#[derive(Debug, Subcommand)]
+pub enum PinsAction {
+    /// The pins that hold, and where they come from.
+    Show,
+    /// The pins of the certificates and public keys in a PEM file.
+    Compute {
+        /// The file.
+        pem: PathBuf,
+    },
+    /// Connect as the uploader would, without sending: names the certificate that failed, and the pin that would match.
+    Test {
+        /// Another endpoint than the configured one.
+        url: Option<String>,
+    },
+}
+
+/// Options of `generate`.
+#[derive(Debug, Args)]
+pub struct GenerateOptions {
+    /// What to make.
+    #[command(subcommand)]
+    pub what: Generated,
+}
+
+/// What can be made from the command line's definition.
+#[derive(Debug, Subcommand)]
+pub enum Generated {
+    /// A completion script on standard output.
+    Completion {
+        /// For this shell.
+        shell: clap_complete::Shell,
+    },
+    /// A man page for every command.
+    Man {
+        /// Into this directory.
+        dir: PathBuf,
+    },
+}
+
+fn duration(text: &str) -> Result<std::time::Duration, String> {
+    let time = candor_policy::parse_duration(text)?;
+    if time.as_secs() == 0 { Err("write at least 1s".to_owned()) } else { Ok(time) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_work_before_and_after_the_command() {
+        for line in ["agentctl --json --root /x status", "agentctl status --json --root /x"] {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            assert!(cli.global.json && cli.global.root.is_some(), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_command_says_what_it_does() {
+        for command in Cli::command().get_subcommands() {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! One file a command; this one only finds it.
+
+mod catalog;
+mod check;
+mod explain;
+mod flush;
+mod generate;
+mod level;
+mod pins;
+mod preview;
+mod reload;
+mod stats;
+mod status;
+mod upload;
+
+use crate::cli::{Cli, Command};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::shown::Shown;
+
+/// Carries out a command.
+pub(crate) async fn run(cli: Cli) -> Result<Shown, Failure> {
+    let context = Context::new(cli.global);
+    match cli.command {
+        Command::Status(options) => status::run(&context, &options).await,
+        Command::Level => level::show(&context).await,
+        Command::SetLevel(options) => level::set(&context, options).await,
+        Command::Explain(options) => explain::run(&context, &options).await,
+        Command::Enable => upload::enable(&context).await,
+        Command::Disable(options) => upload::disable(&context, &options).await,
+        Command::Flush(options) => flush::run(&context, &options).await,
+        Command::Stats => stats::run(&context).await,
+        Command::Preview(options) => preview::run(&context, &options).await,
+        Command::Catalog(options) => Ok(catalog::run(&context, &options)),
+        Command::Check(options) => Ok(check::run(&context, &options)),
+        Command::Pins(options) => pins::run(&context, options.action).await,
+        Command::Reload => reload::run(&context).await,
+        Command::Generate(options) => generate::run(&options.what),
+    }
+}

@@ -1,0 +1,77 @@
+//! `explain`: every layer, the winner and why; the daemon's word where one runs.
+
+use candor_control::protocol::{ExplainedLayer, Explanation};
+use candor_policy::trail::{Entry, Trail};
+
+use crate::cli::ExplainOptions;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::shown::Shown;
+use crate::table::Table;
+
+pub(crate) async fn run(context: &Context, options: &ExplainOptions) -> Result<Shown, Failure> {
+    if options.history {
+        return Ok(history(&Trail::at(&context.layout.audit_trail()).entries()));
+    }
+    let explanation = match Context::unless_no_daemon(context.client().explain().await)? {
+        Some(explanation) => explanation,
+        None => own(context)?,
+    };
+    Ok(Shown::new(text(&explanation), &explanation))
+}
+
+/// Without a daemon: the same resolution, over what this user can read.
+fn own(context: &Context) -> Result<Explanation, Failure> {
+    let explanation = context.readable_snapshot()?.effective.explanation;
+    let layer = |layer: candor_policy::ExplainedLayer| ExplainedLayer {
+        layer: layer.layer,
+        place: layer.place,
+        value: layer.value,
+        verdict: layer.verdict,
+    };
+    Ok(Explanation {
+        requested: explanation.requested,
+        effective: explanation.effective,
+        layers: explanation.layers.into_iter().map(layer).collect(),
+        winner: explanation.winner,
+        reason: explanation.reason,
+    })
+}
+
+fn text(explanation: &Explanation) -> String {
+    let mut table = Table::default();
+    for layer in &explanation.layers {
+        let mark = if layer.layer == explanation.winner { ">" } else { " " };
+        let value = layer.value.map_or_else(|| "-".to_owned(), |value| value.to_string());
+        table.row([mark, &layer.layer, &value, &layer.place, &layer.verdict]);
+    }
+    let (requested, effective) = (explanation.requested, explanation.effective);
+    format!(
+        "effective level {effective}, requested {requested}: {}\n{}",
+        explanation.reason,
+        table.text()
+    )
+}
+
+fn history(entries: &[Entry]) -> Shown {
+    let mut table = Table::default();
+    for entry in entries {
+        let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+        let change = format!("{} -> {}", or_dash(&entry.from), or_dash(&entry.to));
+        let who = match (&entry.user, entry.uid) {
+            (Some(user), _) => user.clone(),
+            (None, Some(uid)) => format!("uid {uid}"),
+            (None, None) => or_dash(&entry.role),
+        };
+        table.row([
+            entry.time.clone(),
+            entry.subject.clone(),
+            change,
+            who,
+            entry.reason.clone().unwrap_or_default(),
+        ]);
+    }
+    let json = entries.iter().filter_map(|entry| serde_json::to_value(entry).ok()).collect();
+    let text = if entries.is_empty() { "no change was made yet".to_owned() } else { table.text() };
+    Shown { text, json, exit_code: 0 }
+}

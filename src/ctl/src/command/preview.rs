@@ -1,0 +1,151 @@
+//! `preview`: what would be sent at a level. It is made by the code that sends, here in this process;
+//! nothing is kept and nothing leaves.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use candor_control::protocol::Status;
+use candor_model::events::agent::{Dropped, Health};
+use candor_model::{Draft, DropReason, Kind, Level};
+use candor_otlp::{Part, Resource, decode_body, json, request_body, seal};
+use candor_pipeline::{AgentFacts, preview, settings_event};
+use candor_policy::Snapshot;
+use candor_probes::Host;
+use serde_json::{Value, json as object};
+
+use crate::cli::{PreviewFormat, PreviewOptions};
+use crate::context::Context;
+use crate::failure::{FAILED, Failure, chain};
+use crate::shown::Shown;
+use crate::table::Table;
+
+pub(crate) async fn run(context: &Context, options: &PreviewOptions) -> Result<Shown, Failure> {
+    let snapshot = context.snapshot();
+    let status = context.client().status().await.ok();
+    let level = options.level.unwrap_or(snapshot.effective.level.effective);
+    let host = options.host_root.as_deref().map_or_else(Host::live, Host::new);
+    let facts = facts(&snapshot, status.as_ref(), level);
+    let drafts = preview(host, level, facts).await;
+    match options.format {
+        PreviewFormat::Otlp => Ok(bodies(&drafts, &snapshot, status.as_ref())),
+        format => records(&drafts, format),
+    }
+}
+
+/// What the agent would say of itself: at this level, and with the numbers of the daemon that runs.
+fn facts(snapshot: &Snapshot, status: Option<&Status>, level: Level) -> AgentFacts {
+    let mut settings = settings_event(&snapshot.effective);
+    settings.level = Some(level.number().into());
+    let boot = status.and_then(|status| status.boot_id.clone()).unwrap_or_default();
+    AgentFacts { settings: Some(settings), health: Some(health(status)), boot: boot.into() }
+}
+
+/// Without a daemon nobody knows these numbers: they are absent.
+fn health(status: Option<&Status>) -> Health {
+    let Some(status) = status else { return Health::default() };
+    let events = &status.events;
+    let dropped = DropReason::ALL.into_iter().filter_map(|reason| {
+        let count = *events.dropped_by_reason.get(reason.word())?;
+        (count > 0).then_some(Dropped { reason: reason.word(), count })
+    });
+    Health {
+        generated: Some(events.generated),
+        uploaded: Some(events.uploaded),
+        dropped: Some(events.dropped),
+        pending: Some(events.pending),
+        percent_uploaded: events.percent_uploaded,
+        percent_dropped: events.percent_dropped,
+        dropped_by_reason: dropped.collect(),
+        last_upload: status.upload.last_success.clone(),
+        failed_probes: Vec::new(),
+        rss_bytes: status.cost.rss_bytes,
+        cpu_ms: Some(status.cost.cpu_ms),
+        bytes_uploaded: Some(status.cost.bytes_uploaded),
+    }
+}
+
+fn records(drafts: &[Draft], format: PreviewFormat) -> Result<Shown, Failure> {
+    let mut objects = Vec::new();
+    for draft in drafts {
+        let record = decode_body(draft.kind, &draft.body)
+            .map_err(|error| Failure::new(FAILED, chain(&error)))?;
+        objects.push(Value::Object(json::to_json(&record)));
+    }
+    let text = if format == PreviewFormat::Json {
+        objects.iter().fold(String::new(), |text, object| text + &object.to_string() + "\n")
+    } else {
+        table(&objects)
+    };
+    Ok(Shown { text, json: objects, exit_code: 0 })
+}
+
+fn table(objects: &[Value]) -> String {
+    let mut table = Table::default();
+    table.row(["LEVEL", "KIND", "NAME", "FACTS"]);
+    for object in objects {
+        let word = |key: &str| object[key].as_str().unwrap_or_default().to_owned();
+        table.row([object["level"].to_string(), word("kind"), word("name"), facts_of(object)]);
+    }
+    table.text()
+}
+
+/// The facts of a record in one line.
+fn facts_of(object: &Value) -> String {
+    const WIDTH: usize = 160;
+    let line = match object["points"].as_array() {
+        Some(points) => {
+            let shown = points.iter().map(|point| {
+                let attributes = pairs(&point["attributes"]);
+                let value = plain(&point["value"]);
+                if attributes.is_empty() { value } else { format!("{value} [{attributes}]") }
+            });
+            format!(
+                "{}: {}",
+                object["unit"].as_str().unwrap_or_default(),
+                shown.collect::<Vec<_>>().join(", ")
+            )
+        }
+        None => pairs(&object["attributes"]),
+    };
+    if line.chars().count() <= WIDTH {
+        line
+    } else {
+        line.chars().take(WIDTH - 1).chain(['…']).collect()
+    }
+}
+
+fn pairs(object: &Value) -> String {
+    let Some(map) = object.as_object() else { return String::new() };
+    map.iter().map(|(key, value)| format!("{key}={}", plain(value))).collect::<Vec<_>>().join(" ")
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The requests, byte for byte but for ids, times and sequence numbers, which begin at 1 here.
+fn bodies(drafts: &[Draft], snapshot: &Snapshot, status: Option<&Status>) -> Shown {
+    let install_id = status.and_then(|status| status.install_id.clone());
+    let mut resource = Resource::here(install_id, env!("CARGO_PKG_VERSION"));
+    resource.host_name =
+        snapshot.effective.allow_device_name.then(candor_platform::host_name).flatten();
+    let resource = resource.encode();
+    let mut rows: BTreeMap<(Kind, &str), Vec<u8>> = BTreeMap::new();
+    for (draft, seq) in drafts.iter().zip(1..) {
+        seal(draft.kind, &draft.body, seq, rows.entry((draft.kind, &draft.boot)).or_default());
+    }
+    let request = |((kind, boot), row): (&(Kind, &str), &Vec<u8>)| {
+        let body = request_body(*kind, &resource, &[Part { boot, rows: &[row] }]);
+        let path = match kind {
+            Kind::Log => "/v1/logs",
+            Kind::Metric => "/v1/metrics",
+            Kind::Span => "/v1/traces",
+        };
+        object!({ "path": path, "content_type": "application/x-protobuf", "body_base64": STANDARD.encode(body) })
+    };
+    let requests: Vec<Value> = rows.iter().map(request).collect();
+    let text =
+        requests.iter().fold(String::new(), |text, request| text + &request.to_string() + "\n");
+    Shown { text, json: requests, exit_code: 0 }
+}

@@ -1,0 +1,182 @@
+//! `status`: one screen.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal as _};
+use std::time::Duration;
+
+use candor_control::protocol::Status;
+
+use crate::cli::StatusOptions;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::shown::{Shown, print};
+use crate::table::Table;
+
+const REFRESH: Duration = Duration::from_secs(1);
+
+pub(crate) async fn run(context: &Context, options: &StatusOptions) -> Result<Shown, Failure> {
+    loop {
+        let status = context.client().status().await?;
+        let shown = Shown::new(text(&status), &status);
+        if !options.watch {
+            return Ok(shown);
+        }
+        if io::stdout().is_terminal() && !context.json() {
+            // Home, and clear to the end: the screen does not flicker.
+            print!("\x1b[H\x1b[J");
+        }
+        print(&shown, context.json());
+        tokio::time::sleep(REFRESH).await;
+    }
+}
+
+fn text(status: &Status) -> String {
+    let mut table = Table::default();
+    let level = &status.level;
+    table.row([
+        "level",
+        &format!("{} ({}): {} ({})", level.effective, level.name, level.reason, level.source),
+    ]);
+    if level.requested != level.effective {
+        table.row([
+            "",
+            &format!(
+                "{} was asked for; `agentctl explain` says why it does not hold",
+                level.requested
+            ),
+        ]);
+    }
+    upload(status, &mut table);
+    ledger(status, &mut table);
+    let cost = &status.cost;
+    let rss = cost
+        .rss_bytes
+        .map_or_else(|| "memory unknown".to_owned(), |rss| format!("{} resident", bytes(rss)));
+    let sent = bytes(cost.bytes_uploaded);
+    table.row([
+        "cost",
+        &format!(
+            "{rss}, {} ms CPU, {sent} sent, {} fsyncs since the start",
+            cost.cpu_ms, cost.fsyncs
+        ),
+    ]);
+    let up = Duration::from_secs(status.uptime_seconds);
+    let id = status.install_id.as_deref().unwrap_or("no install id yet");
+    table.row(["agent", &format!("{}, up {up:?}, {id}", status.version)]);
+    let mut text = table.text();
+    text.push_str(&probes(status));
+    text
+}
+
+fn upload(status: &Status, table: &mut Table) {
+    let upload = &status.upload;
+    let endpoint = upload.endpoint.as_deref().unwrap_or("no endpoint");
+    table.row(["upload", &format!("{} to {endpoint}", upload.state)]);
+    if let Some(reason) = &upload.reason {
+        table.row(["", &format!("because {reason}")]);
+    }
+    if let Some(remedy) = &upload.remedy {
+        table.row(["", &format!("to do: {remedy}")]);
+    }
+    let when = |time: &Option<String>| time.clone().unwrap_or_else(|| "never".to_owned());
+    table.row([
+        "",
+        &format!(
+            "last success {}, next attempt {}",
+            when(&upload.last_success),
+            when(&upload.next_attempt)
+        ),
+    ]);
+}
+
+fn ledger(status: &Status, table: &mut Table) {
+    let events = &status.events;
+    table.row([
+        "ledger",
+        &format!(
+            "{} generated = {} uploaded + {} dropped + {} pending",
+            events.generated, events.uploaded, events.dropped, events.pending
+        ),
+    ]);
+    for (reason, count) in events.dropped_by_reason.iter().filter(|(_, count)| **count > 0) {
+        table.row(["", &format!("{count} {reason}")]);
+    }
+    let spool = &status.spool;
+    table.row([
+        "spool",
+        &format!(
+            "{} of {}, oldest {} s",
+            bytes(spool.bytes),
+            bytes(spool.max_bytes),
+            spool.oldest_seconds
+        ),
+    ]);
+    let bound = &spool.loss_bound;
+    table.row([
+        "",
+        &format!("if power fails now: at most {} events of {:.1} s", bound.events, bound.seconds),
+    ]);
+}
+
+fn probes(status: &Status) -> String {
+    let mut table = Table::default();
+    for probe in &status.probes {
+        let outcome = match (&probe.last_error, &probe.last_success) {
+            (Some(error), _) => format!("failed: {error}"),
+            (None, Some(at)) => format!("ok at {at}"),
+            (None, None) => "not yet".to_owned(),
+        };
+        table.row([
+            format!("  {}", probe.name),
+            format!("level {}", probe.level),
+            format!("{:.1} ms", probe.cpu_ms),
+            outcome,
+        ]);
+    }
+    let mut text = String::new();
+    if !status.probes.is_empty() {
+        let _ = write!(text, "probes\n{}", table.text());
+    }
+    text
+}
+
+/// A size for people, in powers of 1024.
+pub(crate) fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["B", "KiB", "MiB", "GiB"];
+    let mut unit = 0;
+    #[expect(clippy::cast_precision_loss, reason = "rounded for a person")]
+    let mut size = bytes as f64;
+    while size >= 1024.0 && unit + 1 < UNITS.len() {
+        size /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} B") } else { format!("{size:.1} {}", UNITS[unit]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_readable() {
+        assert_eq!(bytes(0), "0 B");
+        assert_eq!(bytes(1023), "1023 B");
+        assert_eq!(bytes(1536), "1.5 KiB");
+        assert_eq!(bytes(64 << 20), "64.0 MiB");
+    }
+
+    #[test]
+    fn a_hold_is_shown_with_its_remedy_and_the_loss_bound_with_its_numbers() {
+        let mut status = Status::default();
+        status.upload.state = "hold".into();
+        status.upload.reason = Some("pin".into());
+        status.upload.remedy = Some("set CertificatePins".into());
+        status.spool.loss_bound.events = 7;
+        let text = text(&status);
+        assert!(
+            text.contains("because pin") && text.contains("to do: set CertificatePins"),
+            "{text}"
+        );
+        assert!(text.contains("at most 7 events"), "{text}");
+    }
+}
