@@ -136,9 +136,7 @@ impl<'a> Block<'a> {
     fn model(&self) -> Option<String> {
         let Some(model) = self.text("device/model") else { return self.text("device/name") };
         match self.text("device/vendor") {
-            Some(vendor)
-                if vendor != "ATA" && !vendor.starts_with("0x") && !model.starts_with(&vendor) =>
-            {
+            Some(vendor) if vendor != "ATA" && !model.starts_with(&vendor) => {
                 Some(format!("{vendor} {model}"))
             }
             _ => Some(model),

@@ -64,7 +64,7 @@ fn processors(tree: &Tree) {
 fn adapters(tree: &Tree) {
     let lo = [("type", "772"), ("operstate", "unknown"), ("carrier", "1"), ("flags", "0x9")];
     tree.net("virtual/net/lo", None, &lo);
-    let virtio = [("type", "1"), ("operstate", "up"), ("speed", "-1")];
+    let virtio = [("type", "1"), ("operstate", "up"), ("speed", "4294967295")];
     tree.net("pci0000:00/0000:00:02.0/virtio0/net/ens3", Some(("virtio_net", "virtio")), &virtio);
     let e1000 = [("type", "1"), ("operstate", "up"), ("speed", "1000")];
     tree.net("pci0000:00/0000:00:03.0/net/ens4", Some(("e1000", "pci")), &e1000);

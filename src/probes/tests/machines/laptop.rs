@@ -174,7 +174,7 @@ fn drives(tree: &Tree) {
     );
     let reader = USB.replace("3-2", "3-3");
     tree.block(&format!("{reader}/block/sdb"), &[("size", "0"), ("removable", "1")]);
-    for (layer, size) in [("loop0", "130000"), ("zram0", "8000000")] {
+    for (layer, size) in [("loop0", "130000"), ("zram0", "8000000"), ("ublkb0", "4096")] {
         tree.block(&format!("virtual/block/{layer}"), &[("size", size)]);
     }
     encrypted_root(tree);
