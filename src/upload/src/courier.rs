@@ -51,6 +51,13 @@ impl<'a> Courier<'a> {
         answer
     }
 
+    /// Takes leave of the server.
+    pub(crate) async fn close(self) {
+        if let Some(link) = self.link {
+            link.close().await;
+        }
+    }
+
     async fn attempt(&mut self, post: &Post) -> Answer {
         let mut link = match self.link.take() {
             Some(link) => link,

@@ -33,6 +33,17 @@ impl Day {
         Err(Duration::from_secs((day.number + 1) * DAY - seconds(wall)))
     }
 
+    /// As the spool keeps it over a restart: the day's number since 1970, and the bytes.
+    pub(crate) fn to_text(self) -> String {
+        format!("{} {}", self.number, self.spent)
+    }
+
+    /// What [`to_text`](Self::to_text) wrote.
+    pub(crate) fn from_text(text: &str) -> Option<Self> {
+        let (number, spent) = text.split_once(' ')?;
+        Some(Self { number: number.parse().ok()?, spent: spent.parse().ok()? })
+    }
+
     fn at(self, wall: SystemTime) -> Self {
         let number = seconds(wall) / DAY;
         if number == self.number { self } else { Self { number, spent: 0 } }
@@ -66,6 +77,15 @@ mod tests {
         assert_eq!(day.admits(500, 100, at(20_000, 0)), Ok(()));
         day.spend(500, at(20_000, 0));
         assert!(day.admits(1, 100, at(20_000, 1)).is_err());
+    }
+
+    #[test]
+    fn a_day_reads_back_from_its_text() {
+        let day = Day { number: 20_777, spent: 4096 };
+        assert_eq!(Day::from_text(&day.to_text()), Some(day));
+        for text in ["", "1", "1 x", "x 1", "-1 1"] {
+            assert_eq!(Day::from_text(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -30,7 +30,7 @@ use crate::decision::{self, Decision, Now, decide};
 use crate::http::Post;
 use crate::inbox::Inbox;
 use crate::sizing::Sizing;
-use crate::{Destination, Reason, Timing, Trouble, UploadSettings, UploadStatus};
+use crate::{Destination, Reason, State, Timing, Trouble, UploadSettings, UploadStatus};
 
 /// What the uploader remembers from one drain to the next.
 pub(crate) struct Memory {
@@ -100,6 +100,9 @@ impl Drain<'_> {
                 Err(error) => Some(self.store_failed(&error)),
             };
             if let Some(outcome) = ended {
+                if !matches!(outcome, Outcome::Interrupted) {
+                    courier.close().await;
+                }
                 return outcome;
             }
             self.goal.probe = false;
@@ -216,6 +219,9 @@ impl Drain<'_> {
             tracing::warn!(rejected, message, "the receiver took the records and says");
         }
         self.status.send_modify(|status| {
+            // A long backlog goes on for minutes: what was in the way is not any more.
+            status.state = State::Ok;
+            status.trouble = None;
             status.last_success = Some(wall);
             status.requests += 1;
             status.rejected += rejected;

@@ -10,6 +10,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use candor_model::Kind;
 use http_body_util::{BodyExt as _, Full};
@@ -31,6 +32,9 @@ use crate::{Compression, Destination, Timing};
 
 /// An answer's head, and its body, are read up to here.
 pub(crate) const MAX_ANSWER: usize = 64 * 1024;
+
+/// For the last words of a connection.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 const PROTOBUF: &str = "application/x-protobuf";
 const AGENT: &str = concat!("candor/", env!("CARGO_PKG_VERSION"));
@@ -83,6 +87,15 @@ impl Link {
                 false
             }
             ready = self.sender.ready() => ready.is_ok(),
+        }
+    }
+
+    /// Tells the server that nothing more comes, so that its log shows an end and no break.
+    pub(crate) async fn close(self) {
+        drop(self.sender);
+        if let Some(connection) = self.connection {
+            // What is said at the end changes nothing.
+            let _ended = timeout(FAREWELL, connection).await;
         }
     }
 

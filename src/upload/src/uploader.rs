@@ -36,6 +36,8 @@ use crate::{Command, Destination, Reason, State, Timing, Trouble, UploadSettings
 
 /// The longest start jitter.
 const START_JITTER: Duration = Duration::from_mins(1);
+/// Where the spool keeps the day's bytes.
+const DAY: &str = "upload.day";
 /// The fewest pins, unless one alone is allowed.
 const FEWEST_PINS: usize = 2;
 
@@ -79,7 +81,7 @@ impl Uploader {
         let settings = inbox.settings();
         let memory = Memory {
             sizing: Sizing::new(),
-            day: Day::default(),
+            day: recall(&self.spool).await,
             failures: 0,
             last_success: self.status.borrow().last_success,
             sent: Arc::new(AtomicU64::new(0)),
@@ -301,7 +303,7 @@ impl Running {
     async fn drain(&mut self, up_to: Level, unlimited: bool) -> bool {
         let settings = Arc::clone(&self.settings);
         let Some(destination) = &settings.destination else { return false };
-        let began = Instant::now();
+        let (began, day) = (Instant::now(), self.memory.day);
         self.ledger.mark_unchanged();
         self.security_seen = Some(self.security());
         let probe = matches!(self.phase, Phase::Hold { .. });
@@ -318,9 +320,21 @@ impl Running {
                 self.phase = Phase::Idle { next };
             }
             Outcome::Trouble { wait, trouble } => self.phase = Phase::after(trouble, now + wait),
-            Outcome::Interrupted => {}
+            // Disabled, perhaps: nothing is written any more.
+            Outcome::Interrupted => return false,
         }
+        self.note(day).await;
         drained
+    }
+
+    /// Keeps the day's bytes over a restart, if a drain spent any.
+    async fn note(&self, before: Day) {
+        if self.memory.day == before {
+            return;
+        }
+        if let Err(error) = self.spool.set_meta(DAY, &self.memory.day.to_text()).await {
+            tracing::warn!(error = crate::tls::chain(&error), "the day's bytes are not kept");
+        }
     }
 
     async fn send(&mut self, destination: &Destination, goal: Goal) -> Outcome {
@@ -355,6 +369,12 @@ impl Running {
             true
         });
     }
+}
+
+/// The day's bytes from before the start. Where they are not known, the day begins anew.
+async fn recall(spool: &Spool) -> Day {
+    let kept = spool.meta(DAY).await.ok().flatten();
+    kept.and_then(|text| Day::from_text(&text)).unwrap_or_default()
 }
 
 fn tell(state: State, trouble: Option<&Trouble>) {

@@ -39,6 +39,7 @@ async fn a_request_says_what_it_is_and_a_drain_keeps_one_connection() {
     }
     let flushed = bench.flush().await;
     server.closed().await;
+    assert_eq!(server.broken(), 0, "the connection was broken off");
     let seen = server.seen();
     let mut lines: Vec<_> = seen.iter().map(|seen| seen.line.as_str()).collect();
     lines.sort_unstable();

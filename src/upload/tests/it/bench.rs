@@ -123,6 +123,17 @@ impl Bench {
         Self { dir, spool, settings, commands, stop, status, task }
     }
 
+    /// Another uploader on the same spool, after the first one has ended.
+    pub(crate) fn restart(&mut self) {
+        let (commands, received) = mpsc::channel(4);
+        let (stop, stopped) = watch::channel(None);
+        let (uploader, status) = Uploader::new(self.spool.clone());
+        let watched = self.settings.subscribe();
+        let running = uploader.with_timing(timing()).run(watched, received, stopped);
+        (self.commands, self.stop, self.status) = (commands, stop, status);
+        self.task = tokio::spawn(running);
+    }
+
     /// Records of one kind and level, committed.
     pub(crate) async fn keep(&self, kind: Kind, level: Level, names: &[String]) {
         let drafts = names.iter().map(|name| draft(kind, level, name)).collect();

@@ -152,6 +152,22 @@ async fn the_day_limit_holds_until_midnight_and_a_flush_overrides_it() {
 }
 
 #[tokio::test]
+async fn the_days_bytes_outlive_a_restart() {
+    let (mut bench, server) = Bench::with_server(|_| ok()).await;
+    bench.set(|settings| settings.max_bytes_per_day = Some(10));
+    bench.events(1).await;
+    assert!(bench.flush().await.drained);
+    bench.stop.send(Some(Duration::ZERO)).unwrap();
+    (&mut bench.task).await.unwrap();
+    bench.events(1).await;
+    bench.set(|settings| settings.interval = SHORT);
+    bench.restart();
+    let status = bench.until(|status| status.trouble.is_some()).await;
+    assert_eq!(status.reason(), Some("day_limit"));
+    assert_eq!(server.seen().len(), 1);
+}
+
+#[tokio::test]
 async fn a_stop_sends_once_more_what_lingers() {
     let (mut bench, _server) = Bench::with_server(|_| ok()).await;
     let draft = crate::bench::draft(Kind::Log, Level::Basic, "last words");

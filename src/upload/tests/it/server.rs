@@ -84,6 +84,7 @@ pub(crate) struct Server {
     seen: Arc<Mutex<Vec<Seen>>>,
     connections: Arc<AtomicUsize>,
     open: Arc<AtomicUsize>,
+    broken: Arc<AtomicUsize>,
     behaviour: Arc<Mutex<Behaviour>>,
 }
 
@@ -114,6 +115,7 @@ impl Server {
             seen: Arc::default(),
             connections: Arc::default(),
             open: Arc::default(),
+            broken: Arc::default(),
             behaviour: Arc::new(Mutex::new(Arc::new(behaviour))),
         };
         let acceptor = TlsAcceptor::from(Arc::new(config));
@@ -141,6 +143,11 @@ impl Server {
         self.connections.load(Ordering::SeqCst)
     }
 
+    /// Connections that the client broke off instead of ending them (no `close_notify`).
+    pub(crate) fn broken(&self) -> usize {
+        self.broken.load(Ordering::SeqCst)
+    }
+
     /// Waits until no connection is open.
     pub(crate) async fn closed(&self) {
         while self.open.load(Ordering::SeqCst) > 0 {
@@ -165,7 +172,15 @@ impl Server {
     }
 
     async fn serve(&self, number: usize, stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
-        while let Some(seen) = request(number, stream).await {
+        loop {
+            let seen = match request(number, stream).await {
+                Ok(Some(seen)) => seen,
+                Ok(None) => return,
+                Err(_) => {
+                    self.broken.fetch_add(1, Ordering::SeqCst);
+                    return;
+                }
+            };
             let behaviour = Arc::clone(&self.behaviour.lock().unwrap());
             let reply = behaviour(&seen);
             self.seen.lock().unwrap().push(seen);
@@ -186,17 +201,25 @@ impl Server {
     }
 }
 
-async fn request(connection: usize, stream: &mut (impl AsyncRead + Unpin)) -> Option<Seen> {
+/// The next request; `None` where the client has said that there is none.
+async fn request(
+    connection: usize,
+    stream: &mut (impl AsyncRead + Unpin),
+) -> std::io::Result<Option<Seen>> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await.ok()?);
+        let mut byte = [0];
+        if stream.read(&mut byte).await? == 0 {
+            return Ok(None);
+        }
+        head.push(byte[0]);
     }
     let head = String::from_utf8(head).unwrap();
     let (line, _) = head.split_once("\r\n").unwrap();
     let mut seen =
         Seen { connection, line: line.into(), head: head.clone(), body: Vec::new(), wire: 0 };
     let mut body = vec![0; seen.header("content-length").unwrap().parse().unwrap()];
-    stream.read_exact(&mut body).await.ok()?;
+    stream.read_exact(&mut body).await?;
     seen.wire = body.len();
     seen.body = match seen.header("content-encoding") {
         Some("zstd") => zstd::decode_all(body.as_slice()).unwrap(),
@@ -208,7 +231,7 @@ async fn request(connection: usize, stream: &mut (impl AsyncRead + Unpin)) -> Op
         None => body,
         Some(other) => panic!("compressed with {other}"),
     };
-    Some(seen)
+    Ok(Some(seen))
 }
 
 /// A server's TLS; with an authority it demands a client certificate.
