@@ -257,6 +257,10 @@ mod tests {
             }),
             (word, word).prop_map(|(a, b)| (format!("/home/{a}/{b}.txt"), b)),
             (word, word).prop_map(|(a, b)| (format!("C:\\Users\\{a} x\\{b}"), a)),
+            any::<[u8; 6]>().prop_map(|b| {
+                let mac = b.map(|byte| format!("{byte:02x}")).join(":");
+                (mac.clone(), mac)
+            }),
             Just(("alice".to_owned(), "alice".to_owned())),
             Just(("ALICE".to_owned(), "ALICE".to_owned())),
             "[0-9]{12,18}".prop_map(|digits| {

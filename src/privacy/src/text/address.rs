@@ -55,34 +55,34 @@ fn is_v4(dotted: &str) -> bool {
     }) && numbers == 4
 }
 
-/// Six pairs of hexadecimal digits with `:` or `-` between them.
+/// Six pairs of hexadecimal digits with `:` or `-` between them; longer rows of pairs, as other
+/// links' addresses have them, are found piece by piece.
 pub(super) fn macs(text: &str) -> Vec<Range<usize>> {
-    super::runs(text, |c| c.is_ascii_alphanumeric() || matches!(c, ':' | '-'))
-        .into_iter()
-        .filter_map(|run| {
-            let word = &text[run.clone()];
-            let end = word.trim_end_matches([':', '-']).len();
-            [':', '-'].into_iter().find_map(|separator| {
-                let mut start = 0;
-                loop {
-                    let candidate = &word[start..end];
-                    if is_mac(candidate, separator) {
-                        return Some(run.start + start..run.start + end);
-                    }
-                    // `hwaddr:aa:…` and `eth0-aa-…`: try again after the next separator.
-                    start += candidate.find([':', '-'])? + 1;
-                }
-            })
-        })
-        .collect()
+    const LENGTH: usize = 17;
+    let mut found: Vec<Range<usize>> = Vec::new();
+    for (at, first) in text.char_indices() {
+        let is_free = found.last().is_none_or(|last| at >= last.end);
+        let end = at + LENGTH;
+        if is_free
+            && first.is_ascii_hexdigit()
+            && !text[..at].ends_with(char::is_alphanumeric)
+            && text.get(at..end).is_some_and(is_mac)
+            && !text[end..].starts_with(char::is_alphanumeric)
+        {
+            found.push(at..end);
+        }
+    }
+    found
 }
 
-fn is_mac(word: &str, separator: char) -> bool {
-    let mut pairs = 0;
-    word.split(separator).all(|pair| {
-        pairs += 1;
-        pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit())
-    }) && pairs == 6
+fn is_mac(word: &str) -> bool {
+    let bytes = word.as_bytes();
+    let separator = bytes.get(2).copied().unwrap_or_default();
+    matches!(separator, b':' | b'-')
+        && bytes.iter().enumerate().all(|(index, byte)| match index % 3 {
+            2 => *byte == separator,
+            _ => byte.is_ascii_hexdigit(),
+        })
 }
 
 #[cfg(test)]
@@ -120,6 +120,9 @@ mod tests {
             found(macs, text),
             ["aa:bb:cc:dd:ee:ff", "00:11:22:33:44:5F", "00-11-22-33-44-55"]
         );
+        assert_eq!(found(macs, "eth0-aa:bb:cc:dd:ee:ff-up"), ["aa:bb:cc:dd:ee:ff"]);
+        let long = "aa:bb:cc:dd:ee:ff:00:11:22:33:44:55";
+        assert_eq!(found(macs, long), ["aa:bb:cc:dd:ee:ff", "00:11:22:33:44:55"]);
         assert_eq!(found(macs, "aa:bb:cc:dd:ee 12:34:56 zz:bb:cc:dd:ee:ff"), [""; 0]);
     }
 }
