@@ -68,6 +68,20 @@ async fn presenting_the_pinned_intermediate_beside_another_trusted_chain_is_refu
 }
 
 #[tokio::test]
+async fn a_path_without_a_pin_does_not_hide_another_one_that_has_it() {
+    let mut pki = Pki::new();
+    let second = Authority::root("a second trusted root");
+    pki.root.pem.push_str(&second.pem);
+    let crossed = second.cross_sign(&pki.intermediate);
+    pki.leaf.chain.push(crossed);
+    for pin in [pki.root.pin, second.pin] {
+        let (requests, status) = upload(&pki.leaf, &pki.root, vec![backup(), pin], timing()).await;
+        assert_eq!((requests, status.state), (1, State::Ok), "{status:?}");
+        assert_eq!(status.session.unwrap().pin, pin);
+    }
+}
+
+#[tokio::test]
 async fn a_foreign_authority_is_refused_whatever_the_pins() {
     let (pki, foreign) = (Pki::new(), Authority::root("a foreign root"));
     let trouble = refused(&pki.leaf, &foreign, vec![pki.leaf.pin, pki.root.pin]).await;

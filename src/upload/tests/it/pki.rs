@@ -76,6 +76,11 @@ impl Authority {
         Self { params, key, der, pem, pin }
     }
 
+    /// Another certificate for another authority's name and key, by this one.
+    pub(crate) fn cross_sign(&self, other: &Self) -> CertificateDer<'static> {
+        other.params.signed_by(&other.key, &self.issuer()).unwrap().der().clone()
+    }
+
     fn issuer(&self) -> Issuer<'_, &KeyPair> {
         Issuer::from_params(&self.params, &self.key)
     }

@@ -253,5 +253,7 @@ pub(crate) fn config(
             builder.with_client_cert_verifier(verifier.build().unwrap())
         }
     };
-    builder.with_single_cert(leaf.chain.clone(), leaf.private()).unwrap()
+    let mut config = builder.with_single_cert(leaf.chain.clone(), leaf.private()).unwrap();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config
 }
