@@ -141,6 +141,11 @@ impl Bench {
     }
 }
 
+/// The server answers an ordinary call.
+pub(crate) async fn is_answered(bench: &Bench) {
+    assert_eq!(bench.client.status().await.unwrap().version, "0.1.0");
+}
+
 /// Everything until the end, and how it ended.
 pub(crate) async fn read_all(stream: &mut Stream) -> (String, io::Result<usize>) {
     let mut answer = Vec::new();

@@ -22,7 +22,7 @@ fn level(level: Level) -> LevelRequest {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn every_call_goes_there_and_back() {
     with_server(async |bench| {
         let client = Client::connect(&bench.layout).await.unwrap();
@@ -43,7 +43,7 @@ async fn every_call_goes_there_and_back() {
     .await;
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn without_a_daemon_the_client_says_so() {
     let root = tempfile::tempdir().unwrap();
     let layout = Layout::new(Some(root.path()));
@@ -53,7 +53,7 @@ async fn without_a_daemon_the_client_says_so() {
     assert!(Client::connect(&layout).await.is_err());
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_refusal_by_policy_and_a_failure_arrive_with_remedy_and_exit_code() {
     with_server(async |bench| {
         bench.agent.locked.set(true);
@@ -69,7 +69,7 @@ async fn a_refusal_by_policy_and_a_failure_arrive_with_remedy_and_exit_code() {
     .await;
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_wrong_request_is_told_what_is_wrong() {
     with_server(async |bench| {
         for (line, body, status, words) in [
@@ -95,7 +95,7 @@ async fn a_wrong_request_is_told_what_is_wrong() {
     .await;
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_query_and_an_absolute_address_are_no_hindrance() {
     with_server(async |bench| {
         for target in ["/v1/status?pretty", "http://localhost/v1/status"] {
@@ -107,7 +107,7 @@ async fn a_query_and_an_absolute_address_are_no_hindrance() {
     .await;
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_body_of_64_kib_is_read_and_a_larger_one_is_not() {
     with_server(async |bench| {
         let fits = format!("{{\"wait\":false}}{}", " ".repeat(64 * 1024 - 14));

@@ -1,23 +1,13 @@
-//! Clients that are slow, gone, greedy or mad: the server answers the next one all the same.
+//! Clients that are gone or mad: the server answers the next one all the same.
 //!
 //! # Invariants
 //! - Each test ends with an ordinary call that is answered.
 //!
 //! On failure: panics, it is a test.
 
-use std::time::Duration;
-
-use candor_control::protocol::FlushRequest;
 use tokio::io::AsyncWriteExt as _;
-use tokio::time::Instant;
 
-use crate::agent::{Bench, read_all, with_server};
-
-const WAIT: FlushRequest = FlushRequest { wait: true, stop_probes: false };
-
-async fn is_answered(bench: &Bench) {
-    assert_eq!(bench.client.status().await.unwrap().version, "0.1.0");
-}
+use crate::agent::{is_answered, read_all, with_server};
 
 /// A small generator (xorshift): the same bytes in every run.
 struct Bytes(u64);
@@ -55,7 +45,9 @@ impl Bytes {
     }
 }
 
-#[tokio::test(start_paused = true)]
+// A socket's clock is paused, so that a head that never ends is given up at once.
+#[cfg_attr(unix, tokio::test(start_paused = true))]
+#[cfg_attr(windows, tokio::test)]
 async fn after_thousands_of_malformed_requests_it_still_answers() {
     with_server(async |bench| {
         let mut bytes = Bytes(0x9e37_79b9_7f4a_7c15);
@@ -66,7 +58,8 @@ async fn after_thousands_of_malformed_requests_it_still_answers() {
                 // One that closes its side and reads, one that reads on, one that goes away.
                 let _ = stream.shutdown().await;
             }
-            if round % 3 < 2 {
+            // A pipe has no sides to close, and its clock runs: there all go away.
+            if round % 3 < 2 && cfg!(unix) {
                 let _ = read_all(&mut stream).await;
             }
         }
@@ -75,48 +68,7 @@ async fn after_thousands_of_malformed_requests_it_still_answers() {
     .await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn clients_that_say_nothing_lose_their_place_after_the_time_for_a_head() {
-    with_server(async |bench| {
-        let mut silent = Vec::new();
-        for _ in 0..40 {
-            silent.push(bench.open().await);
-        }
-        let before = Instant::now();
-        is_answered(bench).await;
-        let waited = before.elapsed();
-        assert_eq!(waited.as_secs(), 5);
-        for mut stream in silent {
-            let (answer, _) = read_all(&mut stream).await;
-            assert!(!answer.contains("200 OK"), "{answer}");
-        }
-        is_answered(bench).await;
-    })
-    .await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_head_and_a_body_that_drip_end_in_time() {
-    with_server(async |bench| {
-        for (start, limit) in [
-            ("GET /v1/status HTTP/1.1\r\nHost: ", 5),
-            ("POST /v1/level HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\n ", 30),
-        ] {
-            let mut stream = bench.open().await;
-            stream.write_all(start.as_bytes()).await.unwrap();
-            let before = Instant::now();
-            while stream.write_all(b"x").await.is_ok() && before.elapsed().as_secs() < 99 {
-                tokio::time::sleep(Duration::from_millis(500)).await;
-            }
-            let lasted = before.elapsed();
-            assert_eq!(lasted.as_secs(), limit, "{start}: {lasted:?}");
-        }
-        is_answered(bench).await;
-    })
-    .await;
-}
-
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_client_that_goes_away_does_not_end_what_it_asked_for() {
     with_server(async |bench| {
         let body = r#"{"wait":true}"#;
@@ -131,71 +83,6 @@ async fn a_client_that_goes_away_does_not_end_what_it_asked_for() {
             is_answered(bench).await;
         }
         assert_eq!(*bench.agent.done.borrow(), ["flush true"]);
-    })
-    .await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_agent_that_does_not_answer_is_given_up_at_the_deadline() {
-    with_server(async |bench| {
-        let before = Instant::now();
-        let error = bench.client.flush(WAIT).await.unwrap_err();
-        assert!(error.to_string().contains("no answer within 120 s"), "{error}");
-        assert_eq!(before.elapsed().as_secs(), 120);
-        assert!(bench.agent.done.borrow().is_empty());
-        is_answered(bench).await;
-    })
-    .await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_answer_that_nobody_reads_does_not_keep_its_place() {
-    with_server(async |bench| {
-        bench.agent.long.set(4 * 1024 * 1024);
-        let mut deaf = Vec::new();
-        for _ in 0..32 {
-            let mut stream = bench.open().await;
-            stream.write_all(b"GET /v1/explain HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-            deaf.push(stream);
-        }
-        let before = Instant::now();
-        is_answered(bench).await;
-        assert_eq!(before.elapsed().as_secs(), 10);
-    })
-    .await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn stopping_lets_an_answer_finish_and_ends_all_others() {
-    with_server(async |bench| {
-        let mut silent = bench.open().await;
-        is_answered(bench).await;
-        let flush = bench.client.flush(WAIT);
-        let rest = async {
-            bench.agent.flushing.notified().await;
-            bench.stop.notify_one();
-            assert_eq!(read_all(&mut silent).await.0, "");
-            bench.agent.flushed.notify_one();
-        };
-        let (flushed, ()) = tokio::join!(flush, rest);
-        assert!(flushed.unwrap().complete);
-        assert!(bench.client.status().await.unwrap_err().is_no_daemon());
-    })
-    .await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn stopping_does_not_wait_for_an_answer_that_does_not_come() {
-    with_server(async |bench| {
-        let before = Instant::now();
-        let flush = bench.client.flush(WAIT);
-        let rest = async {
-            bench.agent.flushing.notified().await;
-            bench.stop.notify_one();
-        };
-        let (flushed, ()) = tokio::join!(flush, rest);
-        assert_eq!(flushed.unwrap_err().exit_code(), 69);
-        assert_eq!(before.elapsed().as_secs(), 1);
     })
     .await;
 }

@@ -2,7 +2,7 @@
 //! stand-in. On Windows the same tests run over a named pipe.
 //!
 //! # Invariants
-//! - Time is tokio's paused clock, which moves only when nothing else can happen: no test waits.
+//! - No test waits: where time matters it is tokio's paused clock.
 //!
 //! On failure: the test panics with what was answered.
 
@@ -15,3 +15,6 @@ mod hostile;
 #[cfg(unix)]
 #[cfg(test)]
 mod peers;
+#[cfg(unix)]
+#[cfg(test)]
+mod slow;
