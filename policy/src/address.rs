@@ -178,10 +178,7 @@ mod tests {
     #[test]
     fn an_endpoint_has_host_port_and_path() {
         let url: Url = "https://Telemetry.example.org:8443/otlp/".parse().unwrap();
-        assert_eq!(
-            (url.host(), url.port(), url.path()),
-            ("telemetry.example.org", 8443, "/otlp")
-        );
+        assert_eq!((url.host(), url.port(), url.path()), ("telemetry.example.org", 8443, "/otlp"));
         assert_eq!(url.to_string(), "https://telemetry.example.org:8443/otlp");
         let url: Url = "https://[::1]".parse().unwrap();
         assert_eq!((url.host(), url.port(), url.path()), ("::1", 443, ""));

@@ -135,7 +135,8 @@ fn together(sources: &Sources) -> Vec<Finding> {
         severity: Severity::Remark,
         ..Finding::of_file(&config, problem.to_owned())
     };
-    let (pins, single) = (effective.certificate_pins.len(), snapshot.config.upload.allow_single_pin);
+    let (pins, single) =
+        (effective.certificate_pins.len(), snapshot.config.upload.allow_single_pin);
     if effective.events_endpoint.is_none() {
         let problem = "is stated nowhere: state it, or nothing is kept and nothing is sent";
         return vec![remark("EventsEndpoint", problem)];

@@ -278,7 +278,9 @@ impl Config {
                     read(self, &mut section);
                     section.finish();
                 }
-                None => findings.error(&entry.value_span, name, format!("is a table: write [{name}]")),
+                None => {
+                    findings.error(&entry.value_span, name, format!("is no table: write [{name}]"))
+                }
             }
         }
     }
@@ -366,4 +368,170 @@ fn read_log(config: &mut Config, section: &mut Section<'_, '_, '_>) {
     ];
     config.log.level = section.choice("level", &levels).unwrap_or_default();
     config.log.dir = section.path("dir");
+}
+
+#[cfg(test)]
+mod tests {
+    use candor_model::Level;
+
+    use super::*;
+
+    fn errors(text: &str) -> Vec<String> {
+        let error = Config::parse(text, "agent.toml").unwrap_err();
+        error.to_string().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn an_empty_file_has_the_defaults_of_the_contract() {
+        let config = Config::parse("", "agent.toml").unwrap();
+        assert_eq!(config, Config::default());
+        assert_eq!(config.words, Words::default());
+        assert_eq!((config.upload.interval, UploadConfig::INTERVAL.as_secs()), (None, 900));
+        assert_eq!(config.upload.compression, Compression::Zstd);
+        assert_eq!(Level::ALL.map(|l| config.upload.day_limit(l) >> 20), [10, 10, 10, 50]);
+        assert_eq!(config.sample.interval, Duration::from_secs(10));
+        assert_eq!((config.spool.max_bytes, config.spool.max_age.as_secs()), (64 << 20, 2_592_000));
+        assert_eq!((config.spool.min_free, config.spool.keep_without_endpoint), (None, false));
+        assert_eq!(
+            (config.journal.max_bytes, config.journal.max_age.as_secs()),
+            (16 << 20, 604_800)
+        );
+        assert_eq!(config.ingest, IngestConfig { socket: false, otlp_http: None });
+        assert_eq!(config.log, LogConfig { level: LogLevel::Info, dir: None });
+        assert_eq!(config.windows_setting, WindowsSetting::Follow);
+    }
+
+    #[test]
+    fn every_key_of_the_contract_is_understood() {
+        let pin = |letter| format!("sha256/{}=", String::from(letter).repeat(43));
+        let text = format!(
+            r#"
+AllowTelemetry  = 1
+EventsEndpoint  = "https://telemetry.example.org"
+CertificatePins = ["{}", "{}"]
+windows_setting = "ceiling"
+
+[upload]
+ca_file = "/etc/candor/ca.pem"
+client_cert = "/etc/candor/client.pem"
+client_key = "/etc/candor/client.key"
+interval = "100ms"
+compression = "gzip"
+max_bytes_per_day = "1GiB"
+allow_single_pin = true
+
+[sample]
+interval = "1s"
+
+[spool]
+max_bytes = "1MiB"
+max_age = "1d"
+min_free = 4096
+keep_without_endpoint = true
+
+[journal]
+max_bytes = "1MiB"
+max_age = "1h"
+
+[ingest]
+socket = true
+otlp_http = "127.0.0.1:4318"
+
+[log]
+level = "trace"
+dir = "/var/log/candor"
+"#,
+            pin('A'),
+            pin('E')
+        );
+        let config = Config::parse(&text, "agent.toml").unwrap();
+        assert_eq!(config.words.allow_telemetry, Some(Level::Basic));
+        assert_eq!(config.words.certificate_pins.unwrap().len(), 2);
+        assert_eq!(config.windows_setting, WindowsSetting::Ceiling);
+        let upload = &config.upload;
+        assert_eq!(upload.ca_file.as_deref(), Some(Path::new("/etc/candor/ca.pem")));
+        assert_eq!(upload.interval, Some(Duration::from_millis(100)));
+        assert_eq!((upload.compression, upload.allow_single_pin), (Compression::Gzip, true));
+        assert_eq!(upload.day_limit(Level::Basic), 1 << 30);
+        assert_eq!(config.sample.interval, Duration::from_secs(1));
+        assert_eq!((config.spool.min_free, config.spool.keep_without_endpoint), (Some(4096), true));
+        assert_eq!(config.journal.max_age, Duration::from_secs(3600));
+        assert_eq!(config.ingest.otlp_http.unwrap().port(), 4318);
+        assert_eq!(config.log.level, LogLevel::Trace);
+    }
+
+    #[test]
+    fn each_error_has_file_line_column_key_and_what_to_change() {
+        let text = r#"AllowTelemetry = 5
+EventsEndpoint = "http://plain.example.org"
+Endpoint = "https://x"
+windows_setting = "folow"
+spool = 5
+
+[upload]
+interval = "5"
+client_cert = "c.pem"
+compresion = "zstd"
+
+[sample]
+interval = "10ms"
+
+[ingest]
+otlp_http = "0.0.0.0:4318"
+
+[journal]
+max_bytes = "16 MiB"
+max_age = 7
+
+[log]
+level = "loud"
+"#;
+        assert_eq!(
+            errors(text),
+            [
+                "agent.toml:1:18: AllowTelemetry: 5 is not a number from 0 to 3: write a number from 0 to 3",
+                "agent.toml:2:18: EventsEndpoint: `http://plain.example.org` is no https URL: write https://HOST: write an https URL such as \"https://telemetry.example.org\"",
+                "agent.toml:3:1: Endpoint: is an unknown key: remove it",
+                "agent.toml:4:19: windows_setting: \"folow\" is unknown: write one of \"follow\", \"ceiling\", \"ignore\"",
+                "agent.toml:5:9: spool: is no table: write [spool]",
+                "agent.toml:8:12: upload.interval: \"5\" is no duration: write a number and ms, s, m, h or d, such as \"15m\"",
+                "agent.toml:9:1: upload.client_cert: needs client_key beside it: state both or none",
+                "agent.toml:10:1: upload.compresion: is an unknown key: write compression, or remove it",
+                "agent.toml:13:12: sample.interval: \"10ms\" is too short: write at least 100ms",
+                "agent.toml:16:13: ingest.otlp_http: \"0.0.0.0:4318\" is no loopback address: write one such as \"127.0.0.1:4318\"",
+                "agent.toml:19:13: journal.max_bytes: \"16 MiB\" is no size: write a number and B, KiB, MiB or GiB, such as \"64MiB\"",
+                "agent.toml:20:11: journal.max_age: 7 is no duration: write a text such as \"15m\"",
+                "agent.toml:23:9: log.level: \"loud\" is unknown: write one of \"error\", \"warn\", \"info\", \"debug\", \"trace\"",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_syntax_error_has_its_place() {
+        let found = errors("AllowTelemetry = 1\n[upload\n");
+        assert!(found[0].starts_with("agent.toml:2:8: "), "{found:?}");
+    }
+
+    #[test]
+    fn a_lock_in_a_configuration_is_remarked_and_does_not_count() {
+        let config = Config::parse("LockLevel = 1\n", "agent.toml").unwrap();
+        assert_eq!(config.words.lock_level, None);
+        assert_eq!(
+            config.remarks[0].to_string(),
+            "agent.toml:1:1: LockLevel: has no effect here: it counts only in management policy"
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_missing_is_none_and_one_that_cannot_be_read_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("agent.toml");
+        assert_eq!(Config::load(&file), Ok(None));
+        std::fs::create_dir(&file).unwrap();
+        let error = Config::load(&file).unwrap_err().to_string();
+        assert!(error.contains("agent.toml: cannot be read"), "{error}");
+        std::fs::remove_dir(&file).unwrap();
+        std::fs::write(&file, b"\xff").unwrap();
+        assert!(Config::load(&file).unwrap_err().to_string().contains("not UTF-8"));
+    }
 }

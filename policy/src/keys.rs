@@ -11,8 +11,8 @@
 use std::fmt;
 
 use candor_model::Level;
-use candor_model::events::agent::Layer as LayerKind;
 use candor_model::Pin;
+use candor_model::events::agent::Layer as LayerKind;
 
 use crate::address::{HostPort, Url};
 use crate::minisign::MinisignKey;

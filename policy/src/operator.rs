@@ -112,7 +112,9 @@ impl Operator {
             words.allow_telemetry
         };
         let (wall, boot) = match &setting.until {
-            Some(until) => (Some(until.wall.to_string()), until.boot.as_ref().map(ToString::to_string)),
+            Some(until) => {
+                (Some(until.wall.to_string()), until.boot.as_ref().map(ToString::to_string))
+            }
             None => (None, None),
         };
         let before = before.filter(|_| setting.until.is_some());
@@ -199,7 +201,8 @@ mod tests {
     fn other_values_comments_and_unknown_keys_stay() {
         let (_dir, operator, file) = setup();
         operator.set_level(&level(Level::Basic)).unwrap();
-        let text = "# mine\nMaxTelemetryAllowed = 2\nFuture = [\n 1,\n]\nallowtelemetry = 1\n[t]\nx = 1\n";
+        let text =
+            "# mine\nMaxTelemetryAllowed = 2\nFuture = [\n 1,\n]\nallowtelemetry = 1\n[t]\nx = 1\n";
         std::fs::write(&file, text).unwrap();
         operator.set_level(&level(Level::Full)).unwrap();
         let text = std::fs::read_to_string(&file).unwrap();
@@ -233,7 +236,10 @@ mod tests {
         std::fs::write(&file, "AllowTelemetry = ").unwrap();
         let error = operator.set_level(&level(Level::Full)).unwrap_err();
         assert!(matches!(error, OperatorError::NotUnderstood { .. }), "{error}");
-        assert!(matches!(operator.set_upload(true, false), Err(OperatorError::NotUnderstood { .. })));
+        assert!(matches!(
+            operator.set_upload(true, false),
+            Err(OperatorError::NotUnderstood { .. })
+        ));
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "AllowTelemetry = ");
         operator.clone().replacing().set_level(&level(Level::Full)).unwrap();
         assert_eq!(words(&operator).allow_telemetry, Some(Level::Full));

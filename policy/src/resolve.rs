@@ -89,11 +89,9 @@ pub fn would_upload(layers: &[Layer], enabled: bool) -> Result<(), Refusal> {
     let asked = with_operator(layers, |words| words.upload_enabled = Some(enabled));
     let holds = deciding(&asked, |words| words.upload_enabled);
     match holds {
-        Some((layer, value)) if value != enabled => Err(refusal(
-            &key_reason(Key::UploadEnabled, u8::from(value)),
-            &layer.source,
-            effective,
-        )),
+        Some((layer, value)) if value != enabled => {
+            Err(refusal(&key_reason(Key::UploadEnabled, u8::from(value)), &layer.source, effective))
+        }
         _ => Ok(()),
     }
 }
@@ -331,4 +329,339 @@ fn verdict(layer: &Layer, decision: &LevelDecision) -> String {
 
 fn overridden(decision: &LevelDecision) -> String {
     format!("overridden by {} ({})", decision.source, decision.reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(allow: Option<u8>, max: Option<u8>) -> Words {
+        let level = |number: u8| Level::from_number(i64::from(number)).unwrap();
+        Words {
+            allow_telemetry: allow.map(level),
+            max_telemetry_allowed: max.map(level),
+            ..Words::default()
+        }
+    }
+
+    fn layer(kind: LayerKind, place: &str, words: Words) -> Layer {
+        Layer::new(kind, place, Reading::of(words))
+    }
+
+    fn allow(kind: LayerKind, place: &str, level: u8) -> Layer {
+        layer(kind, place, words(Some(level), None))
+    }
+
+    fn effective(layers: &[Layer]) -> u8 {
+        resolve(layers).level.effective.number()
+    }
+
+    /// What one place can be in the table: absent, silent, each level, malformed, unreadable.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum State {
+        Absent,
+        Silent,
+        Level(u8),
+        Malformed,
+        Unreadable,
+    }
+
+    const STATES: [State; 8] = [
+        State::Absent,
+        State::Silent,
+        State::Level(0),
+        State::Level(1),
+        State::Level(2),
+        State::Level(3),
+        State::Malformed,
+        State::Unreadable,
+    ];
+
+    fn reading(state: State, ceiling: Option<u8>) -> Reading {
+        match state {
+            State::Absent => Reading::Absent,
+            State::Silent => Reading::of(words(None, ceiling)),
+            State::Level(level) => Reading::of(words(Some(level), ceiling)),
+            State::Malformed => Reading::Malformed("line 1, column 1: x".into()),
+            State::Unreadable => Reading::Unreadable("it is a directory".into()),
+        }
+    }
+
+    /// The contract in a few lines of its own: effective level and whether upload holds.
+    fn reference(states: [State; 4], ceiling: Option<(usize, u8)>) -> (u8, bool) {
+        let broken = |state| matches!(state, State::Malformed | State::Unreadable);
+        let mut level = 2;
+        for state in states.into_iter().rev() {
+            match state {
+                State::Level(stated) => level = stated,
+                state if broken(state) => level = 0,
+                _ => {}
+            }
+        }
+        if let Some((at, ceiling)) = ceiling {
+            let counts = matches!(states[at], State::Silent | State::Level(_));
+            level = if counts { level.min(ceiling) } else { level };
+        }
+        (level, broken(states[0]) || broken(states[1]))
+    }
+
+    #[test]
+    fn every_combination_of_layers_and_ceilings_resolves_as_the_contract_says() {
+        let kinds = [
+            LayerKind::Policy,
+            LayerKind::Operator,
+            LayerKind::WindowsSetting,
+            LayerKind::Configuration,
+        ];
+        let ceilings: Vec<Option<(usize, u8)>> = std::iter::once(None)
+            .chain((0..4).flat_map(|at| (0..4).map(move |level| Some((at, level)))))
+            .collect();
+        let mut combinations = 0;
+        for number in 0..STATES.len().pow(4) {
+            let states =
+                [0, 1, 2, 3].map(|at| STATES[number / STATES.len().pow(at) % STATES.len()]);
+            for ceiling in &ceilings {
+                let layers: Vec<Layer> = kinds
+                    .iter()
+                    .enumerate()
+                    .map(|(at, kind)| {
+                        let ceiling = ceiling.filter(|ceiling| ceiling.0 == at).map(|c| c.1);
+                        Layer::new(*kind, kind.word(), reading(states[at], ceiling))
+                    })
+                    .collect();
+                let resolved = resolve(&layers);
+                let got = (resolved.level.effective.number(), resolved.hold.is_some());
+                assert_eq!(got, reference(states, *ceiling), "{states:?} {ceiling:?}");
+                assert_eq!(resolved.explanation.effective, got.0);
+                combinations += 1;
+            }
+        }
+        assert_eq!(combinations, 8 * 8 * 8 * 8 * 17);
+    }
+
+    #[test]
+    fn the_decision_names_its_place_and_what_was_asked_for() {
+        let layers = [
+            allow(LayerKind::Policy, "policy.d/10-org.toml", 1),
+            allow(LayerKind::Operator, "operator.toml", 3),
+        ];
+        let level = resolve(&layers).level;
+        assert_eq!((level.requested, level.effective), (Level::Full, Level::Basic));
+        assert_eq!(level.source, "policy.d/10-org.toml");
+        assert_eq!(level.reason, "AllowTelemetry = 1");
+        assert_eq!(level.layer, LayerKind::Policy);
+        let level = resolve(&[]).level;
+        assert_eq!((level.requested, level.effective), (Level::Enhanced, Level::Enhanced));
+        assert_eq!((level.source.as_str(), level.layer), ("default", LayerKind::Default));
+    }
+
+    #[test]
+    fn between_drop_ins_the_later_wins_key_by_key() {
+        let layers = [
+            layer(LayerKind::Policy, "policy.d/10.toml", words(Some(3), Some(1))),
+            layer(LayerKind::Policy, "policy.d/20.toml", words(None, Some(2))),
+        ];
+        let level = resolve(&layers).level;
+        assert_eq!(
+            (level.effective, level.reason.as_str()),
+            (Level::Enhanced, "MaxTelemetryAllowed = 2")
+        );
+        assert_eq!(level.source, "policy.d/20.toml");
+    }
+
+    #[test]
+    fn one_malformed_drop_in_makes_the_whole_policy_level_0_whatever_comes_later() {
+        let bad = Reading::Malformed("line 3, column 1: AllowTelemetry: x".into());
+        for at in 0..3 {
+            let mut layers: Vec<Layer> = ["10", "20", "30"]
+                .map(|name| allow(LayerKind::Policy, &format!("policy.d/{name}.toml"), 3))
+                .into();
+            layers[at].reading = bad.clone();
+            let effective = resolve(&layers);
+            assert_eq!(effective.level.effective, Level::Security);
+            assert_eq!(effective.level.source, layers[at].source);
+            assert!(effective.level.reason.contains("line 3, column 1"));
+            assert!(effective.hold.unwrap().starts_with(&layers[at].source));
+        }
+    }
+
+    #[test]
+    fn upload_holds_for_policy_and_operator_alone() {
+        for (kind, holds) in [
+            (LayerKind::Policy, true),
+            (LayerKind::Operator, true),
+            (LayerKind::WindowsSetting, false),
+            (LayerKind::Configuration, false),
+        ] {
+            let layers = [Layer::new(kind, "x", Reading::Unreadable("y".into()))];
+            assert_eq!(resolve(&layers).hold.is_some(), holds, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn other_words_follow_the_same_precedence_key_by_key() {
+        let url = |host: &str| format!("https://{host}").parse::<crate::Url>().ok();
+        let pin = |byte| Pin::from_bytes([byte; 32]);
+        let policy = Words {
+            upload_enabled: Some(true),
+            events_endpoint: url("policy"),
+            ..Words::default()
+        };
+        let operator = Words {
+            upload_enabled: Some(false),
+            events_endpoint: url("operator"),
+            crash_endpoint: url("operator"),
+            ..Words::default()
+        };
+        let configuration = Words {
+            certificate_pins: Some(vec![pin(1), pin(2), pin(1)]),
+            crash_endpoint: url("configuration"),
+            allow_device_name: Some(true),
+            ..Words::default()
+        };
+        let layers = [
+            layer(LayerKind::Operator, "operator.toml", operator),
+            layer(LayerKind::Configuration, "agent.toml", configuration),
+            layer(LayerKind::Policy, "policy.d/10.toml", policy),
+        ];
+        let effective = resolve(&layers);
+        assert!(effective.upload_enabled);
+        assert_eq!(effective.upload_reason, "UploadEnabled = 1 (policy.d/10.toml)");
+        assert_eq!(effective.events_endpoint, url("policy"));
+        assert_eq!(effective.words.crash_endpoint, url("operator"));
+        assert_eq!(effective.certificate_pins, [pin(1), pin(2)]);
+        assert!(effective.allow_device_name);
+    }
+
+    #[test]
+    fn the_host_name_stays_here_while_policy_is_not_understood() {
+        let configuration = Words { allow_device_name: Some(true), ..Words::default() };
+        let layers = [
+            Layer::new(LayerKind::Policy, "p", Reading::Malformed("x".into())),
+            layer(LayerKind::Configuration, "agent.toml", configuration),
+        ];
+        assert!(!resolve(&layers).allow_device_name);
+    }
+
+    #[test]
+    fn a_lock_counts_only_in_policy_and_a_later_drop_in_may_unlock() {
+        let locked = |locked| Words { lock_level: Some(locked), ..Words::default() };
+        let mut layers = vec![layer(LayerKind::Configuration, "agent.toml", locked(true))];
+        assert!(!resolve(&layers).lock_level);
+        layers.push(layer(LayerKind::Policy, "policy.d/10.toml", locked(true)));
+        assert!(resolve(&layers).lock_level);
+        assert_eq!(would_be(&layers, Level::Enhanced).unwrap_err().reason, "LockLevel = 1");
+        layers.push(layer(LayerKind::Policy, "policy.d/20.toml", locked(false)));
+        assert!(!resolve(&layers).lock_level);
+        assert!(would_be(&layers, Level::Basic).is_ok());
+    }
+
+    #[test]
+    fn a_windows_setting_as_ceiling_only_lowers_and_ignored_does_nothing() {
+        let weighed = |weight, reading| {
+            vec![Layer { weight, ..Layer::new(LayerKind::WindowsSetting, "HKLM", reading) }]
+        };
+        for (level, expected) in [(0, 0), (1, 1), (2, 2), (3, 2)] {
+            let reading = Reading::of(words(Some(level), None));
+            assert_eq!(effective(&weighed(Weight::Ceiling, reading.clone())), expected);
+            assert_eq!(effective(&weighed(Weight::Nothing, reading)), 2);
+        }
+        let broken = Reading::Malformed("x".into());
+        assert_eq!(effective(&weighed(Weight::Ceiling, broken.clone())), 0);
+        assert_eq!(effective(&weighed(Weight::Nothing, broken)), 2);
+    }
+
+    #[test]
+    fn a_level_that_would_not_hold_is_refused_with_its_reason() {
+        let policy = [allow(LayerKind::Policy, "policy.d/10.toml", 1)];
+        let refused = would_be(&policy, Level::Full).unwrap_err();
+        assert_eq!(refused.to_string(), "AllowTelemetry = 1 (policy.d/10.toml)");
+        assert_eq!(refused.effective, Level::Basic);
+        assert!(would_be(&policy, Level::Basic).is_ok());
+        assert!(would_be(&policy, Level::Security).is_err(), "policy decides in both directions");
+        let ceiling = [layer(LayerKind::Configuration, "agent.toml", words(None, Some(2)))];
+        assert_eq!(would_be(&ceiling, Level::Full).unwrap_err().reason, "MaxTelemetryAllowed = 2");
+        assert_eq!(would_be(&ceiling, Level::Basic).unwrap().source, "operator");
+        let broken = [Layer::new(LayerKind::Policy, "p", Reading::Malformed("x".into()))];
+        assert!(would_be(&broken, Level::Basic).is_err());
+        assert!(would_be(&broken, Level::Security).is_ok());
+    }
+
+    #[test]
+    fn the_operators_own_ceiling_counts_when_he_sets_a_level() {
+        let own = [layer(LayerKind::Operator, "operator.toml", words(Some(1), Some(1)))];
+        assert!(would_be(&own, Level::Full).is_err());
+    }
+
+    #[test]
+    fn upload_is_refused_where_policy_says_otherwise_locks_it_or_is_not_understood() {
+        let says = |enabled| Words { upload_enabled: Some(enabled), ..Words::default() };
+        let off = [layer(LayerKind::Policy, "p", says(false))];
+        assert_eq!(would_upload(&off, true).unwrap_err().reason, "UploadEnabled = 0");
+        assert!(would_upload(&off, false).is_ok());
+        let on = [layer(LayerKind::Policy, "p", says(true))];
+        assert!(would_upload(&on, false).is_err());
+        let locked = Words { lock_upload: Some(true), ..Words::default() };
+        let locked = [layer(LayerKind::Policy, "p", locked)];
+        assert_eq!(would_upload(&locked, false).unwrap_err().reason, "LockUpload = 1");
+        let broken = [Layer::new(LayerKind::Policy, "p", Reading::Malformed("x".into()))];
+        assert!(would_upload(&broken, true).is_err());
+        assert!(would_upload(&broken, false).is_ok());
+        assert!(would_upload(&[layer(LayerKind::Configuration, "c", says(false))], true).is_ok());
+    }
+
+    #[test]
+    fn the_explanation_tells_every_place_its_value_and_its_verdict() {
+        let operator = Reading::Read {
+            words: Box::new(words(Some(3), Some(2))),
+            remarks: vec!["line 2, column 1: Foo: is an unknown key".into()],
+        };
+        let layers = [
+            allow(LayerKind::Configuration, "agent.toml", 2),
+            Layer::new(LayerKind::Operator, "operator.toml", operator),
+            layer(LayerKind::Policy, "policy.d/10.toml", words(Some(3), None)),
+            layer(LayerKind::Policy, "policy.d/20.toml", words(Some(1), None)),
+        ];
+        let explanation = resolve(&layers).explanation;
+        assert_eq!((explanation.requested, explanation.effective), (3, 1));
+        assert_eq!(
+            (explanation.winner.as_str(), explanation.reason.as_str()),
+            ("policy", "AllowTelemetry = 1")
+        );
+        let told: Vec<(&str, &str, Option<u8>, &str)> = explanation
+            .layers
+            .iter()
+            .map(|l| (l.layer.as_str(), l.place.as_str(), l.value, l.verdict.as_str()))
+            .collect();
+        let by_policy = "overridden by policy.d/20.toml (AllowTelemetry = 1)";
+        assert_eq!(
+            told,
+            [
+                ("policy", "policy.d/10.toml", Some(3), by_policy),
+                ("policy", "policy.d/20.toml", Some(1), "decides: AllowTelemetry = 1"),
+                (
+                    "operator",
+                    "operator.toml",
+                    Some(3),
+                    "overridden by policy.d/20.toml (AllowTelemetry = 1); ceiling 2; \
+                     line 2, column 1: Foo: is an unknown key"
+                ),
+                ("configuration", "agent.toml", Some(2), by_policy),
+                ("default", "built-in default", Some(2), by_policy),
+            ]
+        );
+        assert_eq!(
+            resolve(&layers).remarks,
+            ["operator.toml: line 2, column 1: Foo: is an unknown key"]
+        );
+    }
+
+    #[test]
+    fn what_the_caller_may_not_read_is_named_and_never_guessed_higher_than_0() {
+        let hidden = Reading::NotReadableByYou("the file is not readable by you".into());
+        let effective = resolve(&[Layer::new(LayerKind::Operator, "operator.toml", hidden)]);
+        assert_eq!(effective.not_readable, ["operator.toml"]);
+        assert_eq!(effective.level.effective, Level::Security);
+        assert!(effective.explanation.layers[0].verdict.starts_with("not readable by you"));
+    }
 }

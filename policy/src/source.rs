@@ -22,9 +22,9 @@ pub(crate) mod registry;
 
 use file::Reader;
 
-use crate::config::{Config, ConfigError};
 #[cfg(windows)]
 use crate::config::WindowsSetting;
+use crate::config::{Config, ConfigError};
 use crate::effective::{Effective, LevelDecision, Refusal};
 use crate::finding::Finding;
 use crate::layer::{Layer, LayerKind, Reading};

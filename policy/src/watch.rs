@@ -15,6 +15,7 @@
 //! On failure: a system that refuses to watch is said in the log, and looked at once a second.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -50,7 +51,7 @@ pub struct WatchError {
 pub struct Watch {
     shared: Arc<Shared>,
     waker: Option<Waker>,
-    stop: Arc<std::sync::atomic::AtomicBool>,
+    stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -110,7 +111,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.stop.store(true, std::sync::atomic::Ordering::Release);
+        self.stop.store(true, Ordering::Release);
         if let Some(waker) = &self.waker {
             waker.wake();
         }
@@ -140,14 +141,15 @@ impl Shared {
 struct Watcher {
     shared: Arc<Shared>,
     arming: Arming,
-    stop: Arc<std::sync::atomic::AtomicBool>,
+    stop: Arc<AtomicBool>,
 }
 
 impl Watcher {
     fn run(mut self) {
-        loop {
+        // Asked before each wait: a wake that ended the wait in `settle` is used up.
+        while !self.is_stopped() {
             let woken = self.arming.wait(self.next_look());
-            if self.stop.load(std::sync::atomic::Ordering::Acquire) {
+            if self.is_stopped() {
                 return;
             }
             match woken {
@@ -165,10 +167,14 @@ impl Watcher {
     fn settle(&self) {
         let begun = Instant::now();
         while begun.elapsed() < LONGEST_WAIT && self.arming.wait(Some(QUIET)) != Woken::Time {
-            if self.stop.load(std::sync::atomic::Ordering::Acquire) {
+            if self.is_stopped() {
                 return;
             }
         }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
     }
 
     /// When to look without a change.
@@ -235,5 +241,218 @@ impl Sources {
         let policy = is_in_files.then(|| layout.policy_dir());
         files.extend(is_in_files.then(|| layout.operator_file()));
         points(layout.root(), &files, policy.as_deref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use candor_model::Level;
+    use candor_platform::{Layout, write_atomic};
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::operator::{LevelSetting, Operator};
+    use crate::raise::Until;
+
+    /// Longer than any machine needs; only a change that is never noticed takes so long.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    struct Host {
+        root: TempDir,
+        layout: Layout,
+        watch: Watch,
+        receiver: watch::Receiver<Arc<Snapshot>>,
+    }
+
+    impl Host {
+        fn new(prepare: impl Fn(&Layout)) -> Self {
+            let root = tempfile::tempdir().unwrap();
+            let layout = Layout::new(Some(root.path()));
+            prepare(&layout);
+            let watch = Sources::new(&layout, None).watch().unwrap();
+            let receiver = watch.subscribe();
+            Self { root, layout, watch, receiver }
+        }
+
+        fn bare() -> Self {
+            Self::new(|_| {})
+        }
+
+        fn with_policy(text: &str) -> Self {
+            Self::new(|layout| {
+                std::fs::create_dir_all(layout.policy_dir()).unwrap();
+                std::fs::write(layout.policy_dir().join("10.toml"), text).unwrap();
+            })
+        }
+
+        fn policy(&self) -> PathBuf {
+            self.layout.policy_dir().join("10.toml")
+        }
+
+        async fn wait(&mut self, what: &str, is_so: impl Fn(&Snapshot) -> bool) {
+            let waited = self.receiver.wait_for(|snapshot| is_so(snapshot));
+            let waited = tokio::time::timeout(PATIENCE, waited).await;
+            assert!(waited.is_ok(), "not noticed: {what}; {:?}", self.watch.current().effective);
+        }
+
+        async fn level(&mut self, what: &str, level: Level) {
+            self.wait(what, |snapshot| snapshot.effective.level.effective == level).await;
+        }
+    }
+
+    fn write(path: &Path, text: &str) {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_policy_appears_changes_breaks_is_repaired_and_disappears() {
+        let mut host = Host::bare();
+        assert_eq!(host.watch.current().effective.level.effective, Level::Enhanced);
+        let file = host.policy();
+        write(&file, "AllowTelemetry = 1\n");
+        host.level("appear", Level::Basic).await;
+        write(&file, "AllowTelemetry = 3\n");
+        host.level("change", Level::Full).await;
+        write(&file, "AllowTelemetry = \n");
+        host.level("break", Level::Security).await;
+        host.wait("hold", |snapshot| snapshot.effective.hold.is_some()).await;
+        write(&file, "AllowTelemetry = 1\n");
+        host.level("repair", Level::Basic).await;
+        host.wait("no hold", |snapshot| snapshot.effective.hold.is_none()).await;
+        std::fs::remove_file(&file).unwrap();
+        host.level("disappear", Level::Enhanced).await;
+    }
+
+    #[tokio::test]
+    async fn a_file_replaced_by_rename_counts() {
+        let mut host = Host::with_policy("AllowTelemetry = 1\n");
+        for (number, level) in [(3, Level::Full), (0, Level::Security), (1, Level::Basic)] {
+            let text = format!("AllowTelemetry = {number}\n");
+            write_atomic(&host.policy(), text.as_bytes(), 0o644).unwrap();
+            host.level("rename", level).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_directory_removed_and_made_again_counts_at_any_depth() {
+        let mut host = Host::with_policy("AllowTelemetry = 1\n");
+        let policy_dir = host.layout.policy_dir();
+        let etc = host.root.path().join("etc");
+        for gone in [policy_dir.as_path(), policy_dir.parent().unwrap(), etc.as_path()] {
+            std::fs::remove_dir_all(gone).unwrap();
+            host.level("removed", Level::Enhanced).await;
+            write(&host.policy(), "AllowTelemetry = 3\n");
+            host.level("made again", Level::Full).await;
+            write(&host.policy(), "AllowTelemetry = 1\n");
+            host.level("written in it", Level::Basic).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_directory_renamed_away_and_back_counts() {
+        let mut host = Host::with_policy("AllowTelemetry = 1\n");
+        let (etc, away) = (host.root.path().join("etc"), host.root.path().join("away"));
+        std::fs::rename(&etc, &away).unwrap();
+        host.level("away", Level::Enhanced).await;
+        std::fs::rename(&away, &etc).unwrap();
+        host.level("back", Level::Basic).await;
+        write(&host.policy(), "AllowTelemetry = 3\n");
+        host.level("written", Level::Full).await;
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_swapped_link_counts_wherever_on_the_way_it_stands() {
+        use std::os::unix::fs::symlink;
+
+        let swap = |link: &Path, target: &str| {
+            let new = link.with_extension("new");
+            symlink(target, &new).unwrap();
+            std::fs::rename(&new, link).unwrap();
+        };
+        let mut host = Host::new(|layout| {
+            let opt = layout.root().join("opt");
+            write(&opt.join("v1/p.toml"), "AllowTelemetry = 1\n");
+            write(&opt.join("v2/p.toml"), "AllowTelemetry = 3\n");
+            symlink("v1", opt.join("current")).unwrap();
+            std::fs::create_dir_all(layout.policy_dir()).unwrap();
+            symlink(opt.join("current/p.toml"), layout.policy_dir().join("10.toml")).unwrap();
+        });
+        let opt = host.root.path().join("opt");
+        host.level("start", Level::Basic).await;
+        swap(&opt.join("current"), "v2");
+        host.level("directory swapped", Level::Full).await;
+        write(&opt.join("v2/p.toml"), "AllowTelemetry = 0\n");
+        host.level("target written", Level::Security).await;
+        swap(&host.policy(), "/nowhere");
+        host.wait("link to nowhere", |snapshot| snapshot.effective.hold.is_some()).await;
+        swap(&host.policy(), &opt.join("v1/p.toml").display().to_string());
+        host.level("file swapped", Level::Basic).await;
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_file_opened_to_others_counts() {
+        use std::fs::Permissions;
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let mut host = Host::with_policy("AllowTelemetry = 1\n");
+        std::fs::set_permissions(host.policy(), Permissions::from_mode(0o666)).unwrap();
+        host.level("opened", Level::Security).await;
+        std::fs::set_permissions(host.policy(), Permissions::from_mode(0o644)).unwrap();
+        host.level("closed", Level::Basic).await;
+    }
+
+    #[tokio::test]
+    async fn the_operators_setting_counts_and_a_reload_reads_it_at_once() {
+        let mut host = Host::bare();
+        let operator = Operator::new(&host.layout);
+        let set = |level| LevelSetting { level, until: None, reason: None };
+        operator.set_level(&set(Level::Basic)).unwrap();
+        host.level("written", Level::Basic).await;
+        operator.set_level(&set(Level::Full)).unwrap();
+        assert_eq!(host.watch.reload().effective.level.effective, Level::Full);
+    }
+
+    #[tokio::test]
+    async fn a_raise_ends_by_itself() {
+        let mut host = Host::bare();
+        let operator = Operator::new(&host.layout);
+        let until = Some(Until::after(&now(), Duration::from_secs(2)));
+        operator.set_level(&LevelSetting { level: Level::Full, until, reason: None }).unwrap();
+        let raised = host.watch.reload();
+        assert!(raised.raise.is_some() || raised.effective.level.effective == Level::Enhanced);
+        host.level("the end of the raise", Level::Enhanced).await;
+        host.wait("no raise", |snapshot| snapshot.raise.is_none()).await;
+    }
+
+    #[tokio::test]
+    async fn a_bad_configuration_keeps_the_good_one_and_says_so() {
+        let mut host = Host::bare();
+        let file = host.layout.config_file();
+        write(&file, "AllowTelemetry = 1\n[sample]\ninterval = \"1s\"\n");
+        host.level("configured", Level::Basic).await;
+        write(&file, "AllowTelemetry = 1\n[sample]\ninterval = \"1 s\"\n");
+        host.wait("bad", |snapshot| snapshot.config_error.is_some()).await;
+        let snapshot = host.watch.current();
+        assert_eq!(snapshot.effective.level.effective, Level::Basic);
+        assert_eq!(snapshot.config.sample.interval, Duration::from_secs(1));
+        write(&file, "AllowTelemetry = 3\n");
+        host.level("good again", Level::Full).await;
+        assert_eq!(host.watch.current().config_error, None);
+    }
+
+    #[tokio::test]
+    async fn what_changes_nothing_is_not_published_and_a_dropped_watch_ends() {
+        let Host { root: _root, watch, mut receiver, .. } = Host::with_policy("");
+        receiver.mark_unchanged();
+        let before = watch.current();
+        assert!(Arc::ptr_eq(&watch.reload(), &before));
+        assert!(!receiver.has_changed().unwrap());
+        drop(watch);
+        assert!(receiver.has_changed().is_err(), "the sender is gone with the thread");
     }
 }

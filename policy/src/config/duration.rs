@@ -64,7 +64,8 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_is_refused() {
-        for text in ["", "15", "m", "0s", "-1s", "1.5h", "15 m", "1w", "1S", "99999999999999999999s"]
+        for text in
+            ["", "15", "m", "0s", "-1s", "1.5h", "15 m", "1w", "1S", "99999999999999999999s"]
         {
             assert!(parse_duration(text).is_err(), "{text}");
         }

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use candor_platform::{Layout, create_private_dir, write_atomic};
 
-use super::text::edit;
-use super::{Change, OperatorError};
 use crate::layer::Reading;
+use crate::operator::text::edit;
+use crate::operator::{Change, OperatorError};
 use crate::source::file::{Reader, read_operator, read_trusted};
 
 /// Readable by all who may enter the directory, which is private: root's `agentctl` may have
@@ -17,27 +17,28 @@ const MODE: u32 = 0o644;
 
 /// Where the setting is kept.
 #[derive(Clone, Debug)]
-pub(super) struct FileStore {
+pub(in crate::operator) struct FileStore {
     dir: PathBuf,
     file: PathBuf,
 }
 
+#[cfg(not(windows))]
 pub(super) use FileStore as Store;
 
 impl FileStore {
-    pub(super) fn new(layout: &Layout) -> Self {
+    pub(in crate::operator) fn new(layout: &Layout) -> Self {
         Self { dir: layout.state_dir(), file: layout.operator_file() }
     }
 
-    pub(super) fn place(&self) -> String {
+    pub(in crate::operator) fn place(&self) -> String {
         self.file.display().to_string()
     }
 
-    pub(super) fn read(&self) -> Reading {
+    pub(in crate::operator) fn read(&self) -> Reading {
         read_operator(&self.file, Reader::Agent).reading
     }
 
-    pub(super) fn write(&self, changes: &[Change]) -> Result<(), OperatorError> {
+    pub(in crate::operator) fn write(&self, changes: &[Change]) -> Result<(), OperatorError> {
         let failed = |source| OperatorError::Write { source };
         // What cannot be read is replaced whole; whether it may be, the caller has decided.
         let bytes = read_trusted(&self.file, Reader::Agent).ok().flatten().unwrap_or_default();

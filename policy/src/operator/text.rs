@@ -26,7 +26,8 @@ pub(super) fn edit(text: &str, changes: &[Change]) -> String {
 /// The text without the statements of the changed keys.
 fn without(text: &str, changes: &[Change]) -> String {
     let Ok(table) = DeTable::parse(text) else { return String::new() };
-    let is_changed = |name| Key::from_name(name).is_some_and(|key| changes.iter().any(|c| c.0 == key));
+    let is_changed =
+        |name| Key::from_name(name).is_some_and(|key| changes.iter().any(|c| c.0 == key));
     let mut gone: Vec<_> = entries(table.get_ref())
         .filter(|entry| is_changed(entry.name))
         .map(|entry| whole_lines(text, entry.name_span.start, entry.value_span.end))

@@ -32,7 +32,7 @@ pub(crate) enum Reader {
 
 impl Reader {
     /// What an error of the system means.
-    fn reading(self, what: &str, error: &io::Error) -> Reading {
+    pub(crate) fn reading(self, what: &str, error: &io::Error) -> Reading {
         if self == Self::Caller && error.kind() == io::ErrorKind::PermissionDenied {
             return Reading::NotReadableByYou(format!("{what} is not readable by you"));
         }
@@ -97,7 +97,9 @@ pub(crate) fn read_trusted(path: &Path, reader: Reader) -> Result<Option<Vec<u8>
         Err(error) => return Err(failed(&error)),
     };
     match trust_of(&file, path) {
-        Ok(judged) => distrust("the file", &judged).map_or(Ok(()), |why| Err(Reading::Unreadable(why)))?,
+        Ok(judged) => {
+            distrust("the file", &judged).map_or(Ok(()), |why| Err(Reading::Unreadable(why)))?
+        }
         Err(error) => return Err(Reading::Unreadable(error.to_string())),
     }
     let mut bytes = Vec::new();
@@ -171,6 +173,158 @@ fn distrust(what: &str, judged: &Trust) -> Option<String> {
         }
         Trust::WritableByOthers { by } => {
             Some(format!("{what} is writable by others ({by}): take that away (chmod go-w)"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candor_model::Level;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn setup() -> (TempDir, PathBuf) {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("etc").join("candor").join("policy.d");
+        std::fs::create_dir_all(&dir).unwrap();
+        (root, dir)
+    }
+
+    fn read(root: &TempDir, dir: &Path) -> Vec<(String, Reading)> {
+        let layers = read_policy(dir, root.path(), Reader::Agent);
+        layers.into_iter().map(|layer| (layer.source, layer.reading)).collect()
+    }
+
+    fn only(root: &TempDir, dir: &Path) -> Reading {
+        let mut layers = read(root, dir);
+        assert_eq!(layers.len(), 1, "{layers:?}");
+        layers.remove(0).1
+    }
+
+    fn is_unreadable(reading: &Reading, why: &str) -> bool {
+        matches!(reading, Reading::Unreadable(said) if said.contains(why))
+    }
+
+    #[test]
+    fn drop_ins_are_read_in_the_order_of_their_bytes_and_other_names_are_not() {
+        let (root, dir) = setup();
+        for name in ["9.toml", "10.toml", "B.toml", "a.toml", ".hidden.toml", "x.toml~", "y.tml"] {
+            std::fs::write(dir.join(name), "AllowTelemetry = 1\n").unwrap();
+        }
+        let sources: Vec<String> = read(&root, &dir).into_iter().map(|layer| layer.0).collect();
+        assert_eq!(
+            sources,
+            ["policy.d/10.toml", "policy.d/9.toml", "policy.d/B.toml", "policy.d/a.toml"]
+        );
+    }
+
+    #[test]
+    fn only_what_does_not_exist_is_absent() {
+        let (root, dir) = setup();
+        assert_eq!(only(&root, &dir), Reading::Absent);
+        std::fs::remove_dir(&dir).unwrap();
+        assert_eq!(only(&root, &dir), Reading::Absent);
+        std::fs::write(&dir, "a file in place of the directory").unwrap();
+        assert!(is_unreadable(&only(&root, &dir), "the directory cannot be read"));
+        std::fs::remove_file(&dir).unwrap();
+        std::fs::create_dir_all(dir.join("10.toml")).unwrap();
+        assert!(is_unreadable(&only(&root, &dir), "no regular file"));
+    }
+
+    #[test]
+    fn a_good_file_is_read_and_a_bad_one_is_malformed_with_its_place() {
+        let (root, dir) = setup();
+        std::fs::write(dir.join("10.toml"), "AllowTelemetry = 1\nFoo = 1\n").unwrap();
+        let Reading::Read { words, remarks } = only(&root, &dir) else { panic!() };
+        assert_eq!(words.allow_telemetry, Some(Level::Basic));
+        assert_eq!(
+            remarks,
+            ["line 2, column 1: Foo: is an unknown key and has no effect: remove it"]
+        );
+        std::fs::write(dir.join("10.toml"), "\nAllowTelemetry = 7\n").unwrap();
+        let Reading::Malformed(why) = only(&root, &dir) else { panic!() };
+        assert!(why.starts_with("line 2, column 18: AllowTelemetry: 7 is not"), "{why}");
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_is_unreadable() {
+        let (root, dir) = setup();
+        let mut text = "#".repeat(1 << 20);
+        text.push_str("\nAllowTelemetry = 1\n");
+        std::fs::write(dir.join("10.toml"), text).unwrap();
+        assert!(is_unreadable(&only(&root, &dir), "over 1 MiB"));
+    }
+
+    #[test]
+    fn what_a_person_may_not_read_is_said_to_be_so_and_the_agent_takes_it_as_unreadable() {
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        let told = Reader::Caller.reading("the file", &denied);
+        assert_eq!(told, Reading::NotReadableByYou("the file is not readable by you".into()));
+        assert!(is_unreadable(&Reader::Agent.reading("the file", &denied), "cannot be read"));
+        let broken = io::Error::from(io::ErrorKind::IsADirectory);
+        assert!(is_unreadable(&Reader::Caller.reading("the file", &broken), "cannot be read"));
+    }
+
+    #[cfg(unix)]
+    mod unix {
+        use std::fs::Permissions;
+        use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+
+        use super::*;
+
+        fn chmod(path: &Path, mode: u32) {
+            std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        }
+
+        #[test]
+        fn a_file_or_a_directory_above_it_that_others_may_write_is_unreadable() {
+            let (root, dir) = setup();
+            let file = dir.join("10.toml");
+            std::fs::write(&file, "AllowTelemetry = 3\n").unwrap();
+            chmod(&file, 0o666);
+            assert!(is_unreadable(&only(&root, &dir), "mode 0666"));
+            chmod(&file, 0o644);
+            for above in [dir.clone(), root.path().join("etc"), root.path().to_owned()] {
+                let mode = std::fs::metadata(&above).unwrap().permissions().mode();
+                chmod(&above, 0o775);
+                assert!(is_unreadable(&only(&root, &dir), "mode 0775"), "{}", above.display());
+                chmod(&above, mode);
+            }
+            assert!(only(&root, &dir).words().is_some());
+        }
+
+        #[test]
+        fn a_file_of_somebody_else_is_unreadable() {
+            let (root, dir) = setup();
+            let file = dir.join("10.toml");
+            std::fs::write(&file, "AllowTelemetry = 3\n").unwrap();
+            if chown(&file, Some(4321), None).is_err() {
+                eprintln!("skipped: only root can give a file away");
+                return;
+            }
+            assert!(is_unreadable(&only(&root, &dir), "uid 4321"));
+        }
+
+        #[test]
+        fn a_link_is_followed_and_one_to_nowhere_is_unreadable() {
+            let (root, dir) = setup();
+            let target = root.path().join("target.toml");
+            symlink(&target, dir.join("10.toml")).unwrap();
+            assert!(is_unreadable(&only(&root, &dir), "cannot be read"));
+            std::fs::write(&target, "AllowTelemetry = 1\n").unwrap();
+            assert!(only(&root, &dir).words().is_some());
+            std::fs::remove_dir_all(&dir).unwrap();
+            symlink(root.path().join("nowhere"), &dir).unwrap();
+            assert!(is_unreadable(&only(&root, &dir), "cannot be read"));
+        }
+
+        #[test]
+        fn a_pipe_in_place_of_a_file_does_not_stall_the_reader() {
+            let (root, dir) = setup();
+            let made = std::process::Command::new("mkfifo").arg(dir.join("10.toml")).status();
+            assert!(made.unwrap().success());
+            assert!(is_unreadable(&only(&root, &dir), "no regular file"));
         }
     }
 }

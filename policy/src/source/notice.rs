@@ -22,6 +22,8 @@ use super::file::drop_ins;
 #[cfg_attr(windows, path = "notice/windows.rs")]
 mod imp;
 
+#[cfg(windows)]
+pub(crate) use imp::Event;
 pub(crate) use imp::{Notice, Waker};
 
 /// Why a wait ended.
@@ -49,6 +51,10 @@ impl Names {
     pub(crate) fn matter(&self, name: Option<&OsStr>) -> bool {
         match (self, name) {
             (Self::All, _) | (_, None) => true,
+            // Windows' names do not tell upper from lower case.
+            (Self::Some(names), Some(name)) if cfg!(windows) => {
+                names.iter().any(|known| known.eq_ignore_ascii_case(name))
+            }
             (Self::Some(names), Some(name)) => names.contains(name),
         }
     }

@@ -16,7 +16,7 @@ use crate::layer::LayerKind;
 mod imp;
 
 #[cfg(windows)]
-pub(crate) use imp::{KeyWatch, delete_values, read_key, write_value};
+pub(crate) use imp::{KeyWatch, read_key, remove_value, write_number, write_text};
 
 use crate::document::{WordsFile, unknown_key};
 
@@ -25,6 +25,7 @@ pub(crate) const POLICY_KEY: &str = r"SOFTWARE\Policies\Microsoft\Windows\DataCo
 /// The operator's setting.
 pub(crate) const OPERATOR_KEY: &str = r"SOFTWARE\Candor\DataCollection";
 /// Windows' own registry setting: read, never written.
+#[cfg(windows)]
 pub(crate) const WINDOWS_KEY: &str =
     r"SOFTWARE\Microsoft\Windows\CurrentVersion\Policies\DataCollection";
 
@@ -39,6 +40,49 @@ pub(crate) enum RegistryValue {
     List(Vec<String>),
     /// Another type, by its name.
     Other(&'static str),
+}
+
+/// The numbers of the registry's types (winnt.h).
+const REG_SZ: u32 = 1;
+const REG_DWORD: u32 = 4;
+const REG_MULTI_SZ: u32 = 7;
+
+/// Decodes a value by the number of its type.
+pub(crate) fn decode(kind: u32, bytes: &[u8]) -> RegistryValue {
+    let text = || wide(bytes).and_then(|wide| String::from_utf16(&wide).ok());
+    match (kind, bytes) {
+        (REG_DWORD, [a, b, c, d]) => RegistryValue::Dword(u32::from_le_bytes([*a, *b, *c, *d])),
+        (REG_SZ, _) => match text() {
+            // A string may be stored with or without its terminator.
+            Some(text) => RegistryValue::Text(text.strip_suffix('\0').unwrap_or(&text).to_owned()),
+            None => RegistryValue::Other("REG_SZ that is no text"),
+        },
+        (REG_MULTI_SZ, _) => match text() {
+            Some(text) => RegistryValue::List(
+                text.split('\0').filter(|item| !item.is_empty()).map(str::to_owned).collect(),
+            ),
+            None => RegistryValue::Other("REG_MULTI_SZ that is no text"),
+        },
+        _ => RegistryValue::Other(type_name(kind)),
+    }
+}
+
+fn wide(bytes: &[u8]) -> Option<Vec<u16>> {
+    let (pairs, rest) = bytes.as_chunks::<2>();
+    rest.is_empty().then(|| pairs.iter().map(|pair| u16::from_le_bytes(*pair)).collect())
+}
+
+const fn type_name(kind: u32) -> &'static str {
+    match kind {
+        0 => "REG_NONE",
+        2 => "REG_EXPAND_SZ",
+        3 => "REG_BINARY",
+        REG_DWORD => "REG_DWORD of a wrong length",
+        5 => "REG_DWORD_BIG_ENDIAN",
+        6 => "REG_LINK",
+        11 => "REG_QWORD",
+        _ => "value of another type",
+    }
 }
 
 /// The full name of a key, as a person writes it.
@@ -147,6 +191,30 @@ mod tests {
     }
 
     #[test]
+    fn bytes_decode_by_their_type_and_what_does_not_fit_is_of_another() {
+        let utf16 =
+            |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+        assert_eq!(decode(REG_DWORD, &[2, 0, 0, 0]), RegistryValue::Dword(2));
+        assert_eq!(decode(REG_SZ, &utf16("2\0")), text("2"));
+        assert_eq!(decode(REG_SZ, &utf16("2")), text("2"));
+        assert_eq!(decode(REG_SZ, &utf16("2\0\0")), text("2\0"));
+        assert_eq!(
+            decode(REG_MULTI_SZ, &utf16("a\0b\0\0")),
+            RegistryValue::List(vec!["a".into(), "b".into()])
+        );
+        assert_eq!(decode(REG_MULTI_SZ, &utf16("\0")), RegistryValue::List(vec![]));
+        for (kind, bytes) in [
+            (REG_DWORD, vec![2, 0, 0]),
+            (REG_SZ, vec![b'2']),
+            (REG_SZ, vec![0, 0xd8]),
+            (2, utf16("2\0")),
+            (11, vec![2, 0, 0, 0, 0, 0, 0, 0]),
+        ] {
+            assert!(matches!(decode(kind, &bytes), RegistryValue::Other(_)), "{kind} {bytes:?}");
+        }
+    }
+
+    #[test]
     fn names_are_found_in_any_letter_case_and_unknown_ones_are_remarked() {
         let file = read(&[
             ("ALLOWTELEMETRY", RegistryValue::Dword(1)),
@@ -158,7 +226,9 @@ mod tests {
         let said: Vec<String> = file.findings.iter().map(ToString::to_string).collect();
         assert_eq!(
             said,
-            [r"HKLM\SOFTWARE\Policies\Microsoft\Windows\DataCollection: DoNotShowFeedbackNotifications: is an unknown key and has no effect: remove it"]
+            [
+                r"HKLM\SOFTWARE\Policies\Microsoft\Windows\DataCollection: DoNotShowFeedbackNotifications: is an unknown key and has no effect: remove it"
+            ]
         );
     }
 

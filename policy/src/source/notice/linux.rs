@@ -123,7 +123,11 @@ fn mask() -> AddWatchFlags {
 }
 
 /// Two paths may lead to one directory, which has one watch.
-fn merge(watched: &mut HashMap<WatchDescriptor, Names>, descriptor: WatchDescriptor, names: &Names) {
+fn merge(
+    watched: &mut HashMap<WatchDescriptor, Names>,
+    descriptor: WatchDescriptor,
+    names: &Names,
+) {
     let merged = match (watched.remove(&descriptor), names) {
         (Some(Names::Some(mut old)), Names::Some(new)) => {
             old.extend(new.iter().cloned());
@@ -140,4 +144,50 @@ fn timeout(left: Option<Duration>) -> PollTimeout {
     let Some(left) = left else { return PollTimeout::NONE };
     let milliseconds = left.as_micros().div_ceil(1000);
     i32::try_from(milliseconds).ok().and_then(|ms| ms.try_into().ok()).unwrap_or(PollTimeout::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn what_does_not_matter_is_not_told_and_a_write_is_told_when_it_is_closed() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = Names::Some(BTreeSet::from(["operator.toml".into()]));
+        let mut notice = Notice::new(true).unwrap();
+        notice.arm(&Points::from([(dir.path().to_owned(), names)])).unwrap();
+        std::fs::write(dir.path().join("spool.db-wal"), "rows").unwrap();
+        assert_eq!(notice.wait(Some(Duration::ZERO)), Woken::Time);
+        let file = std::fs::File::create(dir.path().join("operator.toml")).unwrap();
+        assert_eq!(notice.wait(Some(Duration::ZERO)), Woken::Changed, "it was made");
+        std::io::Write::write_all(&mut &file, b"half").unwrap();
+        assert_eq!(notice.wait(Some(Duration::ZERO)), Woken::Time);
+        std::fs::read(dir.path().join("operator.toml")).unwrap();
+        assert_eq!(notice.wait(Some(Duration::ZERO)), Woken::Time, "reading changes nothing");
+        drop(file);
+        assert_eq!(notice.wait(Some(Duration::ZERO)), Woken::Changed, "it was closed");
+    }
+
+    #[test]
+    fn the_waker_wakes_and_points_that_are_no_more_are_not_watched() {
+        let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut notice = Notice::new(true).unwrap();
+        notice.arm(&Points::from([(old.path().to_owned(), Names::All)])).unwrap();
+        notice.arm(&Points::from([(new.path().to_owned(), Names::All)])).unwrap();
+        std::fs::write(old.path().join("file"), "").unwrap();
+        assert_eq!(notice.wait(Some(Duration::ZERO)), Woken::Time);
+        notice.waker().wake();
+        assert_eq!(notice.wait(None), Woken::Asked);
+        std::fs::write(new.path().join("file"), "").unwrap();
+        assert_eq!(notice.wait(None), Woken::Changed);
+    }
+
+    #[test]
+    fn a_directory_that_vanished_before_it_is_watched_is_no_error() {
+        let mut notice = Notice::new(true).unwrap();
+        let points = Points::from([("/nowhere/at/all".into(), Names::All)]);
+        assert!(notice.arm(&points).is_ok());
+    }
 }
