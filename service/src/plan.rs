@@ -2,18 +2,14 @@
 //! translated, so that no part reads it for itself.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use candor_model::Level;
 use candor_model::events::agent::Settings;
 use candor_otlp::Resource;
 use candor_pipeline::settings_event;
-use candor_policy::{Effective, Snapshot};
+use candor_policy::{Effective, Snapshot, UploadConfig};
 use candor_probes::Intervals;
 use candor_upload::{Destination, Reason, Trouble, UploadSettings};
-
-/// Between two uploads where `upload.interval` says nothing.
-const DEFAULT_INTERVAL: Duration = Duration::from_mins(15);
 
 /// What the collecting task does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +32,7 @@ impl Plan {
     /// The plan of a snapshot, for this installation.
     pub(crate) fn of(snapshot: &Snapshot, install_id: &str) -> Self {
         let (effective, config) = (&snapshot.effective, &snapshot.config);
-        let interval = config.upload.interval.unwrap_or(DEFAULT_INTERVAL);
+        let interval = config.upload.interval.unwrap_or(UploadConfig::INTERVAL);
         let has_receiver =
             effective.events_endpoint.is_some() || config.spool.keep_without_endpoint;
         Self {
@@ -51,18 +47,11 @@ impl Plan {
                 destination: Destination::of(effective, &config.upload),
                 interval,
                 resource: resource(effective, install_id).into(),
-                max_bytes_per_day: Some(day_limit(snapshot)),
+                max_bytes_per_day: Some(config.upload.day_limit(effective.level.effective)),
             }),
             settings: settings_event(effective),
         }
     }
-}
-
-/// 10 MiB a day; at level 3 five times as much, unless `agent.toml` says otherwise.
-fn day_limit(snapshot: &Snapshot) -> u64 {
-    let default =
-        if snapshot.effective.level.effective == Level::Full { 50 << 20 } else { 10 << 20 };
-    snapshot.config.upload.max_bytes_per_day.unwrap_or(default)
 }
 
 fn resource(effective: &Effective, install_id: &str) -> Vec<u8> {

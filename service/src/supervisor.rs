@@ -16,7 +16,7 @@ use tokio::time::Instant;
 /// Panics that one task may have within [`WINDOW`].
 const BUDGET: usize = 5;
 /// How long a panic counts.
-const WINDOW: Duration = Duration::from_secs(600);
+const WINDOW: Duration = Duration::from_mins(10);
 
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 

@@ -12,7 +12,7 @@ fn rounds() -> u32 {
 #[test]
 fn twenty_kills_of_the_agent_lose_and_double_nothing() {
     let collector = Collector::start();
-    let settings = Settings::to(&collector, 3).replace("200ms", "50ms").replace("500ms", "100ms");
+    let settings = Settings::to(&collector, 3).replace("200ms", "100ms").replace("500ms", "100ms");
     let mut agent = Agent::prepare(&settings);
     let mut uploaded = 0;
     for round in 0..rounds() {
@@ -38,7 +38,7 @@ fn twenty_kills_of_the_agent_lose_and_double_nothing() {
 #[test]
 fn kills_of_the_collector_lose_and_double_nothing() {
     let mut collector = Collector::start();
-    let settings = Settings::to(&collector, 3).replace("200ms", "50ms").replace("500ms", "100ms");
+    let settings = Settings::to(&collector, 3).replace("200ms", "100ms").replace("500ms", "100ms");
     let agent = Agent::start(&settings);
     for _ in 0..5 {
         let before = agent.status()["events"]["uploaded"].as_u64().unwrap();

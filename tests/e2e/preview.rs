@@ -62,7 +62,7 @@ fn the_facts_are_this_hosts() {
     let meminfo = fs::read_to_string("/proc/meminfo").unwrap();
     let total: u64 =
         meminfo.lines().next().unwrap().split_whitespace().nth(1).unwrap().parse().unwrap();
-    assert_eq!(find(&records, "candor.device.memory")["usable_bytes"], total * 1024);
+    assert_eq!(find(&records, "candor.device.memory")["usable"], total * 1024);
 
     if let Some(lsblk) =
         output("lsblk", &["--nodeps", "--noheadings", "--bytes", "--output", "NAME,TYPE,SIZE"])
@@ -76,7 +76,7 @@ fn the_facts_are_this_hosts() {
         let storage = find(&records, "candor.device.storage");
         let drives = storage["drives"].as_array().unwrap();
         let mut sizes: Vec<u64> =
-            drives.iter().map(|drive| drive["size_bytes"].as_u64().unwrap()).collect();
+            drives.iter().map(|drive| drive["size"].as_u64().unwrap()).collect();
         let mut expected = disks.clone();
         sizes.sort_unstable();
         expected.sort_unstable();

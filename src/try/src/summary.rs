@@ -117,12 +117,12 @@ fn host(records: &[Value]) -> String {
         }
     };
     let os = [
-        attribute("candor.security.posture", "os_name"),
-        attribute("candor.security.posture", "os_version"),
+        attribute("candor.security.posture", "os.name"),
+        attribute("candor.security.posture", "os.version"),
     ];
     let os = os.into_iter().flatten().collect::<Vec<_>>().join(" ");
     let processor = attribute("candor.device.processor", "model");
-    let memory = attribute("candor.device.memory", "usable_bytes")
+    let memory = attribute("candor.device.memory", "usable")
         .and_then(|bytes| bytes.parse::<u64>().ok())
         .map(|bytes| format!("{} MiB", bytes >> 20));
     [Some(os), processor, memory]
