@@ -21,7 +21,7 @@ use candor_model::metrics::system::{
 use candor_model::{Level, Number, Record, UnixNanos};
 
 use crate::histogram::Histogram;
-use crate::points::{Sheet, during, last, ratio, whole, word};
+use crate::points::{Sheet, during, last, ratio, share, whole, word};
 use crate::window::{Continuity, Window};
 use crate::{Host, Moment, Probe, ProbeError, Rhythm};
 
@@ -48,10 +48,9 @@ const FEWEST_TICKS: u64 = 10;
 /// What a reading tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Reading {
-    /// Ticks of all CPUs together since boot, in the order of [`CPU_MODES`].
+    /// Ticks of 10 ms of all CPUs together since boot, in the order of [`CPU_MODES`]; of a mode
+    /// that the OS does not tell apart ([`Reader::TELLS`]), zero.
     ticks: Option<[u64; MODES]>,
-    /// Where there are no ticks: the fraction that was busy since the last reading.
-    busy: Option<f64>,
     /// Logical CPUs online.
     logical: Option<u64>,
     /// Processes created since boot.
@@ -68,15 +67,9 @@ pub(crate) struct Cpu {
     created: Window<(), 1>,
     busy: Histogram,
     busy_start: Option<UnixNanos>,
-    utilization: Option<(UnixNanos, Utilization)>,
+    /// The last interval's ticks, and when it ended.
+    utilization: Option<(UnixNanos, [u64; MODES])>,
     logical: Option<u64>,
-}
-
-/// The last interval's fractions: of every mode, or of idle alone where no more is told.
-#[derive(Clone, Copy, Debug)]
-enum Utilization {
-    Modes([u64; MODES]),
-    Idle(f64),
 }
 
 impl Cpu {
@@ -95,9 +88,6 @@ impl Cpu {
 
     fn take(&mut self, reading: Reading, now: Moment) {
         let after_gap = self.continuity.breaks_at(now);
-        if after_gap {
-            self.utilization = None;
-        }
         self.busy_start.get_or_insert(now.wall);
         self.logical = reading.logical;
         self.ticks.begin(after_gap);
@@ -105,10 +95,6 @@ impl Cpu {
             self.take_ticks(ticks, reading.logical, now.wall);
         }
         self.ticks.finish();
-        if let Some(busy) = reading.busy.filter(|_| !after_gap) {
-            self.busy.add(busy);
-            self.utilization = Some((now.wall, Utilization::Idle(1.0 - busy)));
-        }
         self.created.begin(after_gap);
         if let Some(created) = reading.created {
             self.created.observe((), [created], now.wall);
@@ -125,7 +111,7 @@ impl Cpu {
         let total: u64 = delta.iter().sum();
         let quiet = delta[IDLE] + delta[IOWAIT];
         if total >= FEWEST_TICKS {
-            self.utilization = Some((at, Utilization::Modes(delta)));
+            self.utilization = Some((at, delta));
             if let Some(busy) = ratio(total - quiet, total) {
                 self.busy.add(busy);
             }
@@ -133,18 +119,18 @@ impl Cpu {
     }
 
     fn write(&mut self, sheet: &mut Sheet, now: Moment) {
-        let spans = self.ticks.report();
-        sheet.add(
-            &CPU_TIME,
-            spans.iter().flat_map(|span| {
-                let of_mode = |(mode, ticks): (&&'static str, u64)| {
-                    let seconds = Some(Number::Double(seconds(ticks)));
-                    during((span.start, span.end), vec![word(mode)], seconds)
-                };
-                CPU_MODES.iter().zip(span.delta).map(of_mode)
-            }),
-        );
-        self.write_utilization(sheet);
+        let times = self.ticks.report().into_iter().flat_map(|span| {
+            told(span.delta).map(move |(mode, ticks)| {
+                let seconds = Some(Number::Double(seconds(ticks)));
+                during((span.start, span.end), vec![word(mode)], seconds)
+            })
+        });
+        sheet.add(&CPU_TIME, times);
+        if let Some((at, delta)) = self.utilization {
+            let total = delta.iter().sum();
+            let of_mode = |(mode, ticks)| last(vec![word(mode)], at, share(ticks, total));
+            sheet.add(&CPU_UTILIZATION, told(delta).map(of_mode));
+        }
         let start = self.busy_start.replace(now.wall).unwrap_or(now.wall);
         let busy = self.busy.take().map(|taken| Number::Histogram(Box::new(taken)));
         sheet.add(&CPU_BUSY, [during((start, now.wall), vec![], busy)]);
@@ -153,21 +139,6 @@ impl Cpu {
             &PROCESS_CREATED,
             created.iter().map(|s| during((s.start, s.end), vec![], whole(s.delta[0]))),
         );
-    }
-
-    fn write_utilization(&self, sheet: &mut Sheet) {
-        let Some((at, utilization)) = self.utilization else { return };
-        let point =
-            |mode: &'static str, value| last(vec![word(mode)], at, Some(Number::Double(value)));
-        match utilization {
-            Utilization::Idle(idle) => sheet.add(&CPU_UTILIZATION, [point(CPU_MODES[IDLE], idle)]),
-            Utilization::Modes(delta) => {
-                let total = delta.iter().sum();
-                let of_mode =
-                    |(mode, ticks): (&&'static str, u64)| point(mode, ratio(ticks, total)?);
-                sheet.add(&CPU_UTILIZATION, CPU_MODES.iter().zip(delta).map(of_mode));
-            }
-        }
     }
 }
 
@@ -209,6 +180,12 @@ impl Probe for Cpu {
     }
 }
 
+/// Each mode that the OS tells apart, with its ticks.
+fn told(ticks: [u64; MODES]) -> impl Iterator<Item = (&'static str, u64)> {
+    let modes = CPU_MODES.iter().copied().zip(ticks).zip(Reader::TELLS);
+    modes.filter_map(|(mode, is_told)| is_told.then_some(mode))
+}
+
 /// `idle` and `iowait` may fall a little although nothing was reset (proc(5) says so of `iowait`;
 /// both are estimated while a CPU sleeps). Where nothing else fell they stand still instead.
 fn steady(mut ticks: [u64; MODES], before: Option<&[u64; MODES]>) -> [u64; MODES] {
@@ -221,7 +198,7 @@ fn steady(mut ticks: [u64; MODES], before: Option<&[u64; MODES]>) -> [u64; MODES
     ticks
 }
 
-/// Seconds of ticks. `USER_HZ` is 100 on every Linux that Rust builds for (`asm/param.h`).
+/// Seconds of ticks of 10 ms.
 fn seconds(ticks: u64) -> f64 {
     Duration::from_millis(ticks.saturating_mul(10)).as_secs_f64()
 }
@@ -233,7 +210,13 @@ mod tests {
 
     fn ticks(user: u64, idle: u64) -> Reading {
         let ticks = Some([user, 0, 0, idle, 0, 0, 0]);
-        Reading { ticks, logical: Some(2), created: Some(user), ..Reading::default() }
+        Reading { ticks, logical: Some(2), created: Some(user) }
+    }
+
+    /// Of a mode.
+    fn of(records: &[Record], name: &str, mode: &str) -> Vec<f64> {
+        let all = values(records, name).into_iter();
+        all.filter(|(word, _)| word == mode).map(|(_, number)| number).collect()
     }
 
     fn records(cpu: &mut Cpu, second: u64) -> Vec<Record> {
@@ -250,11 +233,11 @@ mod tests {
         cpu.take(ticks(1900, 8100), at(20));
         let records = records(&mut cpu, 20);
         // 900 ticks of 10 ms, 3100 of 10 ms.
-        assert_eq!(values(&records, "system.cpu.time")[0], ("user".into(), 9.0));
-        assert_eq!(values(&records, "system.cpu.time")[3], ("idle".into(), 31.0));
+        assert_eq!(of(&records, "system.cpu.time", "user"), [9.0]);
+        assert_eq!(of(&records, "system.cpu.time", "idle"), [31.0]);
         // The last interval alone: 400 of 2000.
-        assert_eq!(values(&records, "system.cpu.utilization")[0], ("user".into(), 0.2));
-        assert_eq!(values(&records, "system.cpu.utilization")[3], ("idle".into(), 0.8));
+        assert_eq!(of(&records, "system.cpu.utilization", "user"), [0.2]);
+        assert_eq!(of(&records, "system.cpu.utilization", "idle"), [0.8]);
         let Number::Histogram(busy) = &metric(&records, "candor.cpu.utilization").points()[0].value
         else {
             panic!("no histogram");
@@ -278,26 +261,13 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_fraction_that_covers_a_suspend_is_not_told() {
-        let half = Reading { busy: Some(0.5), ..Reading::default() };
-        let mut cpu = Cpu::new();
-        cpu.take(half, at(0));
-        let mut later = at(3600);
-        later.monotonic = at(5).monotonic;
-        cpu.take(half, later);
-        let records = records(&mut cpu, 3600);
-        assert_eq!(values(&records, "system.cpu.utilization"), []);
-        assert_eq!(values(&records, "candor.cpu.utilization"), [(String::new(), 1.0)]);
-    }
-
-    #[test]
     fn a_cpu_that_is_plugged_ends_the_series() {
         let mut cpu = Cpu::new();
         cpu.take(ticks(1000, 5000), at(0));
         cpu.take(Reading { logical: Some(4), ..ticks(1500, 6500) }, at(10));
         assert_eq!(values(&records(&mut cpu, 10), "system.cpu.time"), []);
         cpu.take(Reading { logical: Some(4), ..ticks(1600, 6900) }, at(20));
-        assert_eq!(values(&records(&mut cpu, 20), "system.cpu.time")[0], ("user".into(), 1.0));
+        assert_eq!(of(&records(&mut cpu, 20), "system.cpu.time", "user"), [1.0]);
     }
 
     #[test]
@@ -305,7 +275,7 @@ mod tests {
         let mut cpu = Cpu::new();
         cpu.take(Reading { logical: None, ..ticks(1000, 5000) }, at(0));
         cpu.take(Reading { logical: None, ..ticks(1100, 5900) }, at(10));
-        assert_eq!(values(&records(&mut cpu, 10), "system.cpu.time")[0], ("user".into(), 1.0));
+        assert_eq!(of(&records(&mut cpu, 10), "system.cpu.time", "user"), [1.0]);
     }
 
     #[test]
@@ -313,7 +283,7 @@ mod tests {
         let mut cpu = Cpu::new();
         cpu.take(ticks(1000, 5000), at(0));
         cpu.take(ticks(1500, 4999), at(10));
-        assert_eq!(values(&records(&mut cpu, 10), "system.cpu.time")[3], ("idle".into(), 0.0));
+        assert_eq!(of(&records(&mut cpu, 10), "system.cpu.time", "idle"), [0.0]);
         cpu.take(ticks(10, 90), at(20));
         assert_eq!(values(&records(&mut cpu, 20), "system.cpu.time"), []);
     }
@@ -325,8 +295,8 @@ mod tests {
         cpu.take(ticks(1500, 6500), at(10));
         cpu.take(ticks(1503, 6501), at(11));
         let records = records(&mut cpu, 11);
-        assert_eq!(values(&records, "system.cpu.utilization")[0], ("user".into(), 0.25));
-        assert_eq!(values(&records, "system.cpu.time")[0], ("user".into(), 5.03));
+        assert_eq!(of(&records, "system.cpu.utilization", "user"), [0.25]);
+        assert_eq!(of(&records, "system.cpu.time", "user"), [5.03]);
     }
 
     #[test]

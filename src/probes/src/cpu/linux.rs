@@ -22,6 +22,9 @@ pub(super) struct Reader {
 }
 
 impl Reader {
+    /// Which modes `/proc/stat` tells: all.
+    pub(super) const TELLS: [bool; MODES] = [true; MODES];
+
     /// The counters now.
     pub(super) fn read(&mut self, host: &Host) -> Result<Reading, ProbeError> {
         let stat = self.stat.get_or_insert_with(|| Kept::new(host.proc("stat")));
@@ -60,7 +63,8 @@ pub(crate) fn uptime(host: &Host) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// The total of all CPUs' ticks and what stands with it; see proc(5).
+/// The total of all CPUs' ticks and what stands with it; see proc(5). A tick is 10 ms: `USER_HZ` is
+/// 100 on every Linux that Rust builds for (`asm/param.h`).
 fn parse(text: &[u8]) -> Option<Reading> {
     let mut reading = Reading::default();
     let mut logical = 0;

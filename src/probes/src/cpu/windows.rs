@@ -1,47 +1,50 @@
-//! Windows: what the crate `sysinfo` tells of the processors.
+//! Windows: `GetSystemTimes`. The crate `sysinfo` would tell a percentage only, and load the
+//! performance counters' library for it; it tells the number of cores here.
 //!
 //! # Invariants
-//! - `sysinfo` gives a busy fraction since its last look and no time by mode, so there is no
-//!   `system.cpu.time` here, and `system.cpu.utilization` has the mode `idle` only.
+//! - Windows tells apart user, kernel and idle time, and has the idle time within the kernel's; the
+//!   other modes are absent.
 //!
-//! The first look has nothing to compare with and tells no fraction.
+//! Where the system does not tell its times the round fails. On a machine of more than 64 logical
+//! CPUs older Windows counts those of one processor group only.
 
+use std::io;
 use std::time::Duration;
 
-use sysinfo::System;
+use windows_sys::Win32::Foundation::FILETIME;
+use windows_sys::Win32::System::Threading::{
+    ALL_PROCESSOR_GROUPS, GetActiveProcessorCount, GetSystemTimes,
+};
 
-use super::Reading;
+use super::{MODES, Reading};
 use crate::{Host, Moment, ProbeError};
+
+/// Units of a `FILETIME`, 100 ns, in a tick of 10 ms.
+const UNITS_PER_TICK: u64 = 100_000;
 
 /// Reads this OS.
 #[derive(Debug, Default)]
-pub(super) struct Reader {
-    system: Option<System>,
-}
+pub(super) struct Reader;
 
 impl Reader {
-    /// The fraction since the last reading.
+    /// Which modes Windows tells: user, system and idle.
+    pub(super) const TELLS: [bool; MODES] = [true, false, true, true, false, false, false];
+
+    /// The counters now.
+    #[expect(clippy::unused_self, reason = "one signature with Linux")]
     pub(super) fn read(&mut self, _host: &Host) -> Result<Reading, ProbeError> {
-        let is_first = self.system.is_none();
-        let system = match self.system.take() {
-            Some(system) => system,
-            None => System::new().map_err(|error| ProbeError::System {
-                what: "the processors",
-                source: std::io::Error::other(error.to_string()),
-            })?,
-        };
-        let system = self.system.insert(system);
-        system.refresh_cpu_usage();
-        let busy = f64::from(system.global_cpu_usage()) / 100.0;
-        let logical = u64::try_from(system.cpus().len()).ok().filter(|cpus| *cpus > 0);
-        let busy = (!is_first && logical.is_some()).then(|| busy.clamp(0.0, 1.0));
-        Ok(Reading { ticks: None, busy, logical, created: None })
+        let failed = |source| ProbeError::System { what: "the processors' times", source };
+        let [idle, kernel, user] = times().map_err(failed)?;
+        let system =
+            kernel.checked_sub(idle).ok_or_else(|| failed(io::ErrorKind::InvalidData.into()))?;
+        let ticks = [user, 0, system, idle, 0, 0, 0].map(|units| units / UNITS_PER_TICK);
+        Ok(Reading { ticks: Some(ticks), logical: logical(), created: None })
     }
 
     /// Number of cores.
     #[expect(clippy::unused_self, reason = "one signature with Linux")]
     pub(super) fn physical(&self, _host: &Host) -> Option<u64> {
-        System::physical_core_count().ok().and_then(|cores| u64::try_from(cores).ok())
+        sysinfo::System::physical_core_count().ok().and_then(|cores| u64::try_from(cores).ok())
     }
 
     /// Time since boot, by the clock that counts suspended time.
@@ -51,17 +54,40 @@ impl Reader {
     }
 }
 
+/// Idle, kernel and user time of all CPUs since boot.
+#[expect(unsafe_code, reason = "no kept crate tells the times")]
+fn times() -> io::Result<[u64; 3]> {
+    let mut times = [FILETIME { dwLowDateTime: 0, dwHighDateTime: 0 }; 3];
+    let [idle, kernel, user] = &mut times;
+    // SAFETY: the three structures outlive the call, which writes to nothing else.
+    if unsafe { GetSystemTimes(idle, kernel, user) } == 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(times.map(|time| u64::from(time.dwHighDateTime) << 32 | u64::from(time.dwLowDateTime)))
+}
+
+/// Logical CPUs that are active, in all processor groups.
+#[expect(unsafe_code, reason = "the standard library tells those that this process may use")]
+fn logical() -> Option<u64> {
+    // SAFETY: the call takes a number and gives a number.
+    let count = unsafe { GetActiveProcessorCount(ALL_PROCESSOR_GROUPS) };
+    Some(u64::from(count)).filter(|count| *count > 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_first_look_tells_no_fraction_and_the_second_one_within_a_whole() {
-        let mut reader = Reader::default();
-        let first = reader.read(&Host::live()).unwrap();
-        assert_eq!((first.busy, first.ticks), (None, None));
-        assert!(first.logical.unwrap() > 0);
-        let second = reader.read(&Host::live()).unwrap();
-        assert!((0.0..=1.0).contains(&second.busy.unwrap()));
+    fn this_hosts_times_go_on_and_only_told_modes_have_any() {
+        let first = Reader.read(&Host::live()).unwrap();
+        let second = Reader.read(&Host::live()).unwrap();
+        let (first, second) = (first.ticks.unwrap(), second.ticks.unwrap());
+        assert!(first.iter().sum::<u64>() > 0);
+        for (at, is_told) in Reader::TELLS.into_iter().enumerate() {
+            assert!(second[at] >= first[at]);
+            assert!(is_told || second[at] == 0);
+        }
+        assert!(logical().unwrap() > 0);
     }
 }
