@@ -159,17 +159,20 @@ impl Books {
     /// The books of a list, if it is whole: each word there, the sum right. Unknown words are
     /// covered by the sum of a later version, so they make the list unreadable for this one.
     pub(crate) fn read(find: impl Fn(&str) -> Option<u64>) -> Option<Self> {
-        let mut books = Self::default();
-        books.serial = find("serial")?;
-        books.uploaded = find("uploaded")?;
+        let mut books = Self {
+            serial: find("serial")?,
+            uploaded: find("uploaded")?,
+            dropped: Dropped::default(),
+            by_level: [0; Level::ALL.len()],
+            withheld: find("withheld")?,
+            refused: find("refused")?,
+            damages: find("damages")?,
+            mark: Mark { at: find("age_millis")?, wall: find("wall_millis")? },
+            last_upload: find("last_upload_millis")?,
+        };
         for (count, word) in books.by_level.iter_mut().zip(&WORDS[3..7]) {
             *count = find(word)?;
         }
-        books.withheld = find("withheld")?;
-        books.refused = find("refused")?;
-        books.damages = find("damages")?;
-        books.mark = Mark { at: find("age_millis")?, wall: find("wall_millis")? };
-        books.last_upload = find("last_upload_millis")?;
         for reason in DropReason::ALL {
             books.dropped.add(reason, find(reason.word())?);
         }

@@ -142,16 +142,22 @@ pub(crate) fn set_aside(dir: &Path) -> io::Result<()> {
     rename(dir, STORE, SALVAGE)
 }
 
-/// Makes a file of which a part can be read openable: `SQLite` refuses one with a bent head or a
-/// missing end as a whole. The head's constants are written again, and the file gets back the
-/// length that its head tells, up to `max_bytes`; the missing pages are zeros, no page at all.
-pub(crate) fn splint(path: &Path, max_bytes: u64) -> io::Result<()> {
+/// Makes a file of which a part can be read openable: `SQLite` refuses one with a bent head, a bent
+/// schema or a missing end as a whole. Head and schema of a store of this version are constants
+/// and are taken from `fresh`, the first page of a new store; the length comes from the head, up
+/// to `max_bytes`: the missing pages are zeros, no page at all.
+pub(crate) fn splint(path: &Path, fresh: &[u8], max_bytes: u64) -> io::Result<()> {
     let mut file = OpenOptions::new().read(true).write(true).open(path)?;
     let mut head = [0; 100];
     file.read_exact(&mut head)?;
     if !begins_like_ours(path) {
-        file.seek(SeekFrom::Start(0))?;
-        file.write_all(&HEAD)?;
+        write_at(&mut file, 0, &HEAD)?;
+    }
+    // The version stands at 60: another version's schema is not ours to mend.
+    let same = |range: std::ops::Range<usize>| fresh.get(range.clone()) == head.get(range);
+    if fresh.len() == usize::from(PAGE_BYTES) && same(60..64) {
+        write_at(&mut file, 40, &fresh[40..72])?;
+        write_at(&mut file, 100, &fresh[100..])?;
     }
     let pages = u32::from_be_bytes([head[28], head[29], head[30], head[31]]);
     let told = u64::from(pages) * u64::from(PAGE_BYTES);
@@ -159,6 +165,18 @@ pub(crate) fn splint(path: &Path, max_bytes: u64) -> io::Result<()> {
         file.set_len(told)?;
     }
     Ok(())
+}
+
+fn write_at(file: &mut File, place: u64, bytes: &[u8]) -> io::Result<()> {
+    file.seek(SeekFrom::Start(place))?;
+    file.write_all(bytes)
+}
+
+/// The first page of a file.
+pub(crate) fn first_page(path: &Path) -> io::Result<Vec<u8>> {
+    let mut page = Vec::with_capacity(usize::from(PAGE_BYTES));
+    File::open(path)?.take(u64::from(PAGE_BYTES)).read_to_end(&mut page)?;
+    Ok(page)
 }
 
 /// What was to be salvaged is now history.

@@ -45,14 +45,13 @@ impl Store {
         if !unfinished && damage::begins_like_ours(&path) {
             match existing(&place, &reflection) {
                 Ok(Some((conn, entry))) => return Self::settle_in(conn, place, entry),
-                Ok(None) => {}
                 Err(StoreError::Sqlite(error)) if damage::is_in_use(&error) => {
                     return Err(OpenError::InUse { path });
                 }
                 Err(error) if !error.is_damage() => {
                     return Err(OpenError::Store { path, source: error.into_sqlite() });
                 }
-                Err(_) => {}
+                Ok(None) | Err(_) => {}
             }
         }
         Self::anew(place, reflection.latest())
@@ -109,7 +108,8 @@ impl Store {
             detached: false,
         };
         store
-            .checkpoint()
+            .overwrite(true)
+            .and_then(|()| store.checkpoint())
             .map_err(|error| OpenError::Store { path, source: error.into_sqlite() })?;
         Ok(store)
     }
@@ -200,11 +200,13 @@ fn amend(conn: &Connection, books: &Books) -> rusqlite::Result<()> {
 fn replace(place: &Place, base: Option<Entry>) -> Result<(Connection, Entry), StoreError> {
     tracing::error!(dir = %place.dir.display(), "the store is damaged; saving what can be read");
     damage::set_aside(&place.dir).map_err(StoreError::SetAside)?;
-    let source = place.dir.join(SALVAGE);
-    let old = reopen_damaged(&source, place.settings.max_bytes);
-    let conn = store::open(&place.store(), place.settings.max_bytes)?;
+    let path = place.store();
+    let conn = store::open(&path, place.settings.max_bytes)?;
     conn.execute_batch("BEGIN IMMEDIATE")?;
     schema::create(&conn)?;
+    // Whoever finds this half made finds the salvage beside it, and begins again.
+    conn.execute_batch("COMMIT; PRAGMA wal_checkpoint(TRUNCATE); BEGIN IMMEDIATE")?;
+    let old = reopen_damaged(place, &path);
     let saved = old.as_ref().map_or(Ok(Saved::default()), |old| save_rows(old, &conn))?;
     let id = old.as_ref().and_then(|old| schema::read_meta(old, INSTALL_ID).ok()?);
     let books = old.as_ref().and_then(|old| schema::read_books(old).ok()?);
@@ -228,14 +230,17 @@ fn replace(place: &Place, base: Option<Entry>) -> Result<(Connection, Entry), St
 }
 
 /// The damaged store, as far as it lets itself be opened.
-fn reopen_damaged(source: &Path, max_bytes: u64) -> Option<Connection> {
+fn reopen_damaged(place: &Place, fresh: &Path) -> Option<Connection> {
+    let source = place.dir.join(SALVAGE);
     if !source.exists() {
         return None;
     }
-    if let Err(error) = damage::splint(source, max_bytes.max(MIN_BYTES) * 2) {
+    let most = place.settings.max_bytes.max(MIN_BYTES) * 2;
+    let mended = damage::first_page(fresh).and_then(|page| damage::splint(&source, &page, most));
+    if let Err(error) = mended {
         tracing::warn!(%error, "cannot mend the head of the damaged store");
     }
-    schema::connect(source).ok()
+    schema::connect(&source).ok()
 }
 
 /// Whichever knows the later commit; the second of two equals.
@@ -298,7 +303,7 @@ fn save_rows(old: &Connection, new: &Connection) -> Result<Saved, StoreError> {
         match lanes::after(old, last) {
             Ok(Some(row)) => {
                 last = row.id;
-                save(new, row, &mut saved)?;
+                save(new, &row, &mut saved)?;
             }
             Ok(None) => return Ok(saved),
             Err(_) => break,
@@ -310,14 +315,14 @@ fn save_rows(old: &Connection, new: &Connection) -> Result<Saved, StoreError> {
             break;
         }
         next = row.id;
-        save(new, row, &mut saved)?;
+        save(new, &row, &mut saved)?;
     }
     Ok(saved)
 }
 
-fn save(new: &Connection, row: Stored, saved: &mut Saved) -> Result<(), StoreError> {
+fn save(new: &Connection, row: &Stored, saved: &mut Saved) -> Result<(), StoreError> {
     let Some((_, trusted)) = row.clone().trusted() else { return Ok(()) };
-    lanes::insert(new, &row)?;
+    lanes::insert(new, row)?;
     let records = u64::from(trusted.records);
     saved.by_level[usize::from(trusted.level.number())] += records;
     saved.end = saved.end.max(trusted.first_seq + records);

@@ -57,8 +57,23 @@ pub struct Surroundings {
     pub clock: Box<dyn Clock>,
     /// What tells the free space; unknown counts as enough.
     pub free_bytes: FreeBytes,
-    /// Whether a purge cleans up behind it. Off only in the test that shows what it is good for.
-    pub(crate) scrub: bool,
+    /// How a purge cleans up behind it; less than all only in the test that shows why all.
+    pub(crate) scrub: Scrub,
+}
+
+/// The three things that make a purged byte unfindable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Scrub {
+    /// What is deleted is overwritten where it stood (`secure_delete`).
+    pub(crate) overwrite: bool,
+    /// Free pages go back to the file system.
+    pub(crate) shrink: bool,
+    /// The log is folded in and emptied.
+    pub(crate) fold: bool,
+}
+
+impl Scrub {
+    pub(crate) const ALL: Self = Self { overwrite: true, shrink: true, fold: true };
 }
 
 impl Surroundings {
@@ -68,7 +83,7 @@ impl Surroundings {
         Self {
             clock,
             free_bytes: Box::new(|path| candor_platform::free_bytes(path).ok()),
-            scrub: true,
+            scrub: Scrub::ALL,
         }
     }
 }

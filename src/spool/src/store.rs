@@ -174,12 +174,21 @@ impl Store {
     /// Makes what a purge took out unfindable in the state directory.
     pub(crate) fn scrub(&mut self) -> Result<(), StoreError> {
         damage::forget_aside(&self.place.dir);
-        if !self.place.outside.scrub {
-            return Ok(());
-        }
-        self.checkpoint()?;
-        while self.shrink(0)? {}
-        self.checkpoint()
+        let scrub = self.place.outside.scrub;
+        while scrub.shrink && self.shrink(0)? {}
+        if scrub.fold { self.checkpoint() } else { Ok(()) }
+    }
+
+    /// How what is deleted from now on is overwritten: thoroughly, or only where that writes no
+    /// page that would not be written anyway.
+    pub(crate) fn overwrite(&self, thoroughly: bool) -> Result<(), StoreError> {
+        let word = match (self.place.outside.scrub.overwrite, thoroughly) {
+            (false, _) => "OFF",
+            (true, false) => "FAST",
+            (true, true) => "ON",
+        };
+        self.conn.prepare_cached(&format!("PRAGMA secure_delete={word}"))?.query([])?.next()?;
+        Ok(())
     }
 
     /// Gives one slice of free pages back to the file system, if more than `keep` are free and at

@@ -60,7 +60,7 @@ pub(crate) fn millis(span: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    const DAY: Duration = Duration::from_secs(86_400);
+    const DAY: Duration = Duration::from_hours(24);
 
     fn wall(days: u32) -> SystemTime {
         UNIX_EPOCH + DAY * days

@@ -11,6 +11,7 @@
 //! On failure: trouble (disk full, read error) is the caller's error and ordinary drafts stay in
 //! memory for another try; damage is repaired (`recovery.rs`) and the command is done again.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
@@ -33,6 +34,9 @@ use crate::{commit, queue};
 const PAUSE: Duration = Duration::from_secs(1);
 /// Free pages that are kept for the next rows; more are given back when there is nothing to do.
 const KEEP_FREE: i64 = 256;
+
+/// Whether to go on, or who closes: nobody, when the last handle is gone.
+type Flow = ControlFlow<Option<Done<()>>>;
 
 /// The thread's state.
 pub(crate) struct Writer {
@@ -74,21 +78,23 @@ impl Writer {
 
     /// Runs until closed.
     pub(crate) fn run(mut self) {
-        let mut closing = None;
-        while closing.is_none() {
-            closing = match self.receive() {
+        let asked = loop {
+            let flow = match self.receive() {
                 Ok(envelope) => self.obey(envelope.command),
                 Err(RecvTimeoutError::Timeout) => {
                     self.housekeeping();
-                    None
+                    Flow::Continue(())
                 }
-                Err(RecvTimeoutError::Disconnected) => Some(None),
+                Err(RecvTimeoutError::Disconnected) => Flow::Break(None),
             };
             self.publish();
-        }
+            if let Flow::Break(asked) = flow {
+                break asked;
+            }
+        };
         let closed = self.close();
         self.publish();
-        if let Some(Some(done)) = closing {
+        if let Some(done) = asked {
             answer(done, closed);
         }
     }
@@ -102,10 +108,10 @@ impl Writer {
     }
 
     /// Does one command; who closes is given back.
-    fn obey(&mut self, command: Command) -> Option<Option<Done<()>>> {
+    fn obey(&mut self, command: Command) -> Flow {
         match command {
             Command::Append(drafts, done) => return self.append(drafts, done),
-            Command::Close(done) => return Some(Some(done)),
+            Command::Close(done) => return Flow::Break(Some(done)),
             Command::Commit(done) => self.reply(done, Self::commit),
             Command::LowerTo(level, done) => self.reply(done, |w| w.lower_to(level)),
             Command::SetCeiling(level, done) => {
@@ -120,7 +126,7 @@ impl Writer {
             Command::Next(want, done) => self.reply(done, |w| w.next(want)),
             other => self.settle(other),
         }
-        None
+        Flow::Continue(())
     }
 
     /// The commands about single rows, and the side tables.
@@ -135,16 +141,18 @@ impl Writer {
                 attempt(&mut w.store, "split a row", |s| queue::split(s, framing, row))
             }),
             Command::Reject(row, words, done) => {
-                self.reply(done, |w| w.attempt("reject a row", |s| queue::reject(s, row, &words)))
+                self.reply(done, |w| w.attempt("reject a row", |s| queue::reject(s, row, &words)));
             }
             Command::Drop(rows, reason, done) => {
-                self.reply(done, |w| w.attempt("drop rows", |s| queue::drop_rows(s, &rows, reason)))
+                self.reply(done, |w| {
+                    w.attempt("drop rows", |s| queue::drop_rows(s, &rows, reason))
+                });
             }
             Command::Meta(key, done) => {
                 self.reply(done, |w| w.attempt("read a key", |s| queue::meta(s, &key)));
             }
             Command::SetMeta(key, value, done) => {
-                self.reply(done, |w| w.attempt("set a key", |s| queue::set_meta(s, &key, &value)))
+                self.reply(done, |w| w.attempt("set a key", |s| queue::set_meta(s, &key, &value)));
             }
             Command::DeadLetters(done) => {
                 self.reply(done, |w| w.attempt("list dead letters", queue::dead_letters));
@@ -164,7 +172,7 @@ impl Writer {
     }
 
     /// Takes drafts in, and with them all appends that are waiting in the queue already.
-    fn append(&mut self, drafts: Vec<Draft>, done: Option<Done<()>>) -> Option<Option<Done<()>>> {
+    fn append(&mut self, drafts: Vec<Draft>, done: Option<Done<()>>) -> Flow {
         self.take(drafts, done);
         let mut after = None;
         while self.linger.is_due() && !self.linger.is_full() && after.is_none() {
@@ -180,7 +188,7 @@ impl Writer {
             // Whoever waits has been answered, and what lingers stays where it was refused.
             let _ = self.commit();
         }
-        after.and_then(|envelope| self.obey(envelope.command))
+        after.map_or(Flow::Continue(()), |envelope| self.obey(envelope.command))
     }
 
     /// Lets in what the ceiling lets in.
@@ -188,12 +196,11 @@ impl Writer {
         let offered = drafts.len();
         drafts.retain(|draft| draft.level <= self.ceiling);
         self.store.withheld += count(offered - drafts.len());
-        match done {
-            Some(done) => self.linger.add_urgent(drafts, done),
-            None => {
-                let linger = self.store.place.settings.linger;
-                self.store.refused += self.linger.add(drafts, linger);
-            }
+        let linger = self.store.place.settings.linger;
+        if let Some(done) = done {
+            self.linger.add_urgent(drafts, done);
+        } else {
+            self.store.refused += self.linger.add(drafts, linger);
         }
     }
 
@@ -207,7 +214,9 @@ impl Writer {
             // All that was handed over was above the ceiling.
             let waiting = self.linger.committed();
             self.publish();
-            waiting.into_iter().for_each(|done| answer(done, Ok(())));
+            for done in waiting {
+                answer(done, Ok(()));
+            }
             return Ok(());
         }
         let framing = self.framing.as_ref();
@@ -229,7 +238,9 @@ impl Writer {
             }
         };
         self.publish();
-        waiting.into_iter().for_each(|done| answer(done, outcome.clone()));
+        for done in waiting {
+            answer(done, outcome.clone());
+        }
         outcome
     }
 

@@ -186,7 +186,9 @@ impl Bench {
         let rejects = rejects.min(got.len() as u64);
         self.model.uploaded += got.len() as u64 - rejects;
         *self.model.dropped.entry(DropReason::Rejected).or_default() += rejects;
-        got.iter().for_each(|(seq, _)| drop(self.model.waiting.remove(seq)));
+        for (seq, _) in &got {
+            self.model.waiting.remove(seq);
+        }
     }
 
     async fn first(&self) -> Option<(RowId, Vec<u64>)> {
