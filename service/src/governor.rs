@@ -269,7 +269,10 @@ impl Governor {
     /// Tells the receiver every change on the trail that was not told yet.
     async fn tell(&self) {
         let Some(view) = self.board.view() else { return };
-        if self.board.snapshot().effective.events_endpoint.is_none() {
+        let snapshot = self.board.snapshot();
+        if snapshot.effective.events_endpoint.is_none()
+            && !snapshot.config.spool.keep_without_endpoint
+        {
             return;
         }
         let entries = self.trail.entries();

@@ -66,9 +66,11 @@ pub enum Command {
     Pins(PinsOptions),
     /// Have the agent read its configuration again.
     Reload,
-    /// Print a shell completion, or write the man pages.
-    #[command(hide = true)]
-    Generate(GenerateOptions),
+    /// Print a completion script for a shell.
+    Completion {
+        /// For this shell.
+        shell: clap_complete::Shell,
+    },
 }
 
 /// Options of `status`.
@@ -195,29 +197,6 @@ pub enum PinsAction {
     Test {
         /// Another endpoint than the configured one.
         url: Option<String>,
-    },
-}
-
-/// Options of `generate`.
-#[derive(Debug, Args)]
-pub struct GenerateOptions {
-    /// What to make.
-    #[command(subcommand)]
-    pub what: Generated,
-}
-
-/// What can be made from the command line's definition.
-#[derive(Debug, Subcommand)]
-pub enum Generated {
-    /// A completion script on standard output.
-    Completion {
-        /// For this shell.
-        shell: clap_complete::Shell,
-    },
-    /// A man page for every command.
-    Man {
-        /// Into this directory.
-        dir: PathBuf,
     },
 }
 

@@ -2,9 +2,9 @@
 
 mod catalog;
 mod check;
+mod completion;
 mod explain;
 mod flush;
-mod generate;
 mod level;
 mod pins;
 mod preview;
@@ -35,6 +35,6 @@ pub(crate) async fn run(cli: Cli) -> Result<Shown, Failure> {
         Command::Check(options) => Ok(check::run(&context, &options)),
         Command::Pins(options) => pins::run(&context, options.action).await,
         Command::Reload => reload::run(&context).await,
-        Command::Generate(options) => generate::run(&options.what),
+        Command::Completion { shell } => Ok(completion::run(shell)),
     }
 }
