@@ -8,6 +8,7 @@
 //! - Bytes are counted where they leave, TLS and `CONNECT` included.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -55,6 +56,14 @@ async fn connect(host: &str, port: u16, timing: &Timing) -> Result<TcpStream, An
         Ok(Err(error)) => return Err(Answer::Lost(format!("looking up {host}: {error}"))),
         Ok(Ok(addresses)) => addresses,
     };
+    reach(addresses, timing).await
+}
+
+/// The first of these addresses that answers.
+async fn reach(
+    addresses: impl Iterator<Item = SocketAddr>,
+    timing: &Timing,
+) -> Result<TcpStream, Answer> {
     let mut failures = Vec::new();
     let mut late = false;
     for address in addresses {
@@ -71,10 +80,11 @@ async fn connect(host: &str, port: u16, timing: &Timing) -> Result<TcpStream, An
             }
         }
     }
+    let what = format!("connecting to {}", failures.join(", "));
     match (failures.is_empty(), late) {
-        (true, _) => Err(Answer::Lost(format!("{host} has no address"))),
-        (false, true) => Err(Answer::TimedOut(format!("connecting to {}", failures.join(", ")))),
-        (false, false) => Err(Answer::Lost(format!("connecting to {}", failures.join(", ")))),
+        (true, _) => Err(Answer::Lost("the name has no address".into())),
+        (false, true) => Err(Answer::TimedOut(what)),
+        (false, false) => Err(Answer::Lost(what)),
     }
 }
 
@@ -170,5 +180,34 @@ impl AsyncWrite for Wire {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_address_is_tried_and_every_failure_is_named() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let alive = listener.local_addr().unwrap();
+        let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let timing = Timing::default();
+        let stream = reach([dead, dead, alive].into_iter(), &timing).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), alive);
+        let Err(Answer::Lost(what)) = reach([dead, dead].into_iter(), &timing).await else {
+            panic!("nobody is there");
+        };
+        assert_eq!(what.matches(&dead.to_string()).count(), 2);
+        assert!(matches!(reach(std::iter::empty(), &timing).await, Err(Answer::Lost(_))));
+    }
+
+    #[test]
+    fn a_status_line_is_read_or_refused() {
+        assert_eq!(status(b"HTTP/1.1 200 OK"), Some(200));
+        assert_eq!(status(b"HTTP/1.0 407 No"), Some(407));
+        for line in ["", "HTTP/1.1", "HTTP/2 200", "HTTP/1.1 2", "HTTP/1.1 abc", "SSH-2.0-x"] {
+            assert_eq!(status(line.as_bytes()), None, "{line}");
+        }
     }
 }

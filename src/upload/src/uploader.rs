@@ -276,10 +276,14 @@ impl Running {
         self.phase = Phase::of(&self.settings, first);
     }
 
-    /// Who asks for a flush while it runs is answered by the next one.
+    /// Who asks for a flush while it runs is answered by the next one, and so is everybody where new
+    /// settings broke it off.
     async fn flush(&mut self) {
         let later = self.inbox.flushes.len();
         let drained = self.phase.can_try() && self.send_all(true).await;
+        if !drained && self.inbox.changed {
+            return;
+        }
         let newer = self.inbox.flushes.split_off(later);
         self.answer(drained);
         self.inbox.flushes = newer;

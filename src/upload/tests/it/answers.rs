@@ -261,13 +261,16 @@ async fn success_with_a_body_that_cannot_be_read_is_acknowledged_and_counted() {
     let huge = vec![0; 70_000];
     let small = answer(200, "Content-Encoding: gzip\r\n", b"\x1f\x8b");
     let Reply::Keep(compressed) = small else { panic!() };
+    let mut messages = Vec::new();
     for body in [page, huge] {
         let (bench, _server) = Bench::with_server(move |_| answer(200, "", &body)).await;
         bench.events(3).await;
         let flushed = bench.flush().await;
         assert!(flushed.drained);
         assert_eq!((bench.ledger().await.uploaded, flushed.status.unreadable_answers), (3, 1));
+        messages.push(flushed.status.message.unwrap());
     }
+    assert!(messages[0].contains("<html>") && messages[1].contains("64 KiB"), "{messages:?}");
     let (bench, _server) = Bench::with_server(move |_| Reply::Keep(compressed.clone())).await;
     bench.events(3).await;
     assert_eq!(bench.flush().await.status.unreadable_answers, 1);
@@ -346,4 +349,20 @@ async fn a_kept_connection_that_the_server_closed_is_no_failure() {
     }
     assert!(bench.flush().await.drained);
     assert_eq!(bench.ledger().await.uploaded, 6);
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_breaks_under_the_next_request_is_no_failure() {
+    let answered = std::sync::Mutex::new(BTreeSet::new());
+    let (bench, server) = Bench::with_server(move |seen| {
+        let is_first = answered.lock().unwrap().insert(seen.connection);
+        if is_first { ok() } else { Reply::Close(Vec::new()) }
+    })
+    .await;
+    for kind in Kind::ALL {
+        bench.keep(kind, Level::Basic, &["a".into()]).await;
+    }
+    assert!(bench.flush().await.drained);
+    assert_eq!((server.seen().len(), server.connections()), (5, 3));
+    assert_eq!(bench.ledger().await.uploaded, 3);
 }

@@ -13,6 +13,7 @@ use candor_upload::{
 use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::pki::{Authority, Leaf, NOW, backup};
 use crate::server::{Reply, Seen, Server};
@@ -52,8 +53,9 @@ pub(crate) fn draft(kind: Kind, level: Level, name: &str) -> Draft {
 pub(crate) const HOUR: Duration = Duration::from_hours(1);
 
 /// The jitter of a test is the same each time; the start's is a minute, and nothing comes by itself.
+/// A request that hangs ends only by what the test does.
 pub(crate) fn timing() -> Timing {
-    Timing { random: || 59_999_999, ..Timing::default() }
+    Timing { random: || 59_999_999, request: HOUR, ..Timing::default() }
 }
 
 /// The certificates of one test.
@@ -72,6 +74,14 @@ impl Pki {
     }
 }
 
+/// What never comes is waited for so long; what comes is never waited for.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The answer to a flush.
+pub(crate) async fn answered(asked: oneshot::Receiver<Flushed>) -> Flushed {
+    timeout(PATIENCE, asked).await.unwrap().unwrap()
+}
+
 /// An uploader under test.
 pub(crate) struct Bench {
     pub(crate) dir: TempDir,
@@ -80,7 +90,7 @@ pub(crate) struct Bench {
     commands: mpsc::Sender<Command>,
     pub(crate) stop: watch::Sender<Option<Duration>>,
     pub(crate) status: watch::Receiver<UploadStatus>,
-    pub(crate) task: JoinHandle<()>,
+    task: JoinHandle<()>,
 }
 
 impl Bench {
@@ -147,7 +157,7 @@ impl Bench {
     }
 
     pub(crate) async fn flush(&self) -> Flushed {
-        self.ask().await.await.unwrap()
+        answered(self.ask().await).await
     }
 
     pub(crate) async fn ask(&self) -> oneshot::Receiver<Flushed> {
@@ -172,9 +182,14 @@ impl Bench {
         self.set(|settings| change(settings.destination.as_mut().unwrap()));
     }
 
+    /// Waits until the uploader has ended.
+    pub(crate) async fn stopped(&mut self) {
+        timeout(PATIENCE, &mut self.task).await.unwrap().unwrap();
+    }
+
     /// Waits until the status is so.
     pub(crate) async fn until(&mut self, is: impl FnMut(&UploadStatus) -> bool) -> UploadStatus {
-        self.status.wait_for(is).await.unwrap().clone()
+        timeout(PATIENCE, self.status.wait_for(is)).await.unwrap().unwrap().clone()
     }
 }
 

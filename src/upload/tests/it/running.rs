@@ -5,7 +5,7 @@ use std::time::Duration;
 use candor_model::{Kind, Level};
 use candor_upload::{Reason, State, Trouble};
 
-use crate::bench::{Bench, HOUR, Pki, timing};
+use crate::bench::{Bench, HOUR, Pki, answered, timing};
 use crate::pki::backup;
 use crate::server::{Reply, Server, answer, ok};
 
@@ -47,8 +47,9 @@ async fn disabling_breaks_an_upload_off_and_nothing_moves_any_more() {
     let asked = bench.ask().await;
     server.requests(1).await;
     bench.set(|settings| settings.enabled = false);
-    let flushed = asked.await.unwrap();
-    assert!(!flushed.drained);
+    let flushed = answered(asked).await;
+    assert_eq!((flushed.drained, flushed.status.state), (false, State::Off));
+    assert_eq!(flushed.status.last_success, None);
     server.closed().await;
     let status = bench.until(|status| status.state == State::Off).await;
     assert_eq!((status.next_attempt, status.reason()), (None, None));
@@ -103,9 +104,9 @@ async fn new_pins_break_off_what_was_begun_under_the_old_ones() {
     let asked = bench.ask().await;
     server.requests(1).await;
     bench.redirect(|to| to.pins = vec![backup(), backup()]);
-    assert!(!asked.await.unwrap().drained);
+    let flushed = answered(asked).await;
+    assert_eq!((flushed.drained, flushed.status.reason()), (false, Some("pin")));
     server.closed().await;
-    assert_eq!(bench.flush().await.status.reason(), Some("pin"));
     assert_eq!((server.seen().len(), bench.ledger().await.pending), (1, 1));
 }
 
@@ -158,7 +159,7 @@ async fn the_days_bytes_outlive_a_restart() {
     bench.events(1).await;
     assert!(bench.flush().await.drained);
     bench.stop.send(Some(Duration::ZERO)).unwrap();
-    (&mut bench.task).await.unwrap();
+    bench.stopped().await;
     bench.events(1).await;
     bench.set(|settings| settings.interval = SHORT);
     bench.restart();
@@ -173,7 +174,7 @@ async fn a_stop_sends_once_more_what_lingers() {
     let draft = crate::bench::draft(Kind::Log, Level::Basic, "last words");
     bench.spool.append(vec![draft], candor_spool::Urgency::Linger).await.unwrap();
     bench.stop.send(Some(HOUR)).unwrap();
-    (&mut bench.task).await.unwrap();
+    bench.stopped().await;
     assert_eq!((bench.ledger().await.uploaded, bench.ledger().await.pending), (1, 0));
 }
 
@@ -184,8 +185,8 @@ async fn a_stop_keeps_to_its_budget() {
     let asked = bench.ask().await;
     server.requests(1).await;
     bench.stop.send(Some(SHORT)).unwrap();
-    (&mut bench.task).await.unwrap();
-    assert!(!asked.await.unwrap().drained);
+    bench.stopped().await;
+    assert!(!answered(asked).await.drained);
     assert_eq!(bench.ledger().await.pending, 1);
     server.closed().await;
 }
@@ -196,7 +197,7 @@ async fn a_stop_in_a_back_off_does_not_try_again() {
     bench.events(1).await;
     bench.flush().await;
     bench.stop.send(Some(HOUR)).unwrap();
-    (&mut bench.task).await.unwrap();
+    bench.stopped().await;
     assert_eq!((server.seen().len(), bench.ledger().await.pending), (1, 1));
 }
 
@@ -210,7 +211,7 @@ async fn what_is_withdrawn_while_it_is_under_way_is_no_trouble() {
     server.now(|_| ok());
     // Ends the request that hangs; the same upload goes on under new settings.
     bench.redirect(|to| to.endpoint.path = "/other".into());
-    asked.await.unwrap();
+    answered(asked).await;
     assert!(bench.flush().await.drained);
     let ledger = bench.ledger().await;
     assert_eq!((ledger.pending, ledger.uploaded, ledger.dropped.total()), (0, 0, 2));
@@ -221,6 +222,6 @@ async fn two_flushes_are_both_answered() {
     let (bench, server) = Bench::with_server(|_| ok()).await;
     bench.events(3).await;
     let (one, two) = (bench.ask().await, bench.ask().await);
-    assert!(one.await.unwrap().drained && two.await.unwrap().drained);
+    assert!(answered(one).await.drained && answered(two).await.drained);
     assert_eq!(server.seen().len(), 1);
 }
