@@ -101,9 +101,10 @@ impl Exports {
         let turn = tokio::time::timeout(self.limits.turn, turn).await;
         let Ok(Ok(turn)) = turn else { return Err(Refusal::Busy) };
         let limit = self.limits.inflated;
-        let rows = tokio::task::spawn_blocking(move || unfold(kind, received, limit))
-            .await
-            .map_err(|_| Refusal::Busy)??;
+        // The turn goes along: if the sender leaves, this future ends and the thread does not.
+        let work = move || unfold(kind, received, limit).map(|rows| (rows, turn));
+        let unfolded = tokio::task::spawn_blocking(work).await;
+        let (rows, turn) = unfolded.map_err(|_| Refusal::Busy)??;
         let failed = |source| Refusal::Store { source };
         // The turn is given back only when the store has room: what is unfolded is always paid for.
         let room = self.store.room(rows.bytes()).await.map_err(failed)?;

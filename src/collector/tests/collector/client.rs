@@ -59,6 +59,12 @@ impl Client {
         self.stream.flush().await
     }
 
+    /// Says that nothing more will come, and waits until the server has let go.
+    pub(crate) async fn leave(mut self) {
+        self.stream.shutdown().await.ok();
+        self.stream.read_to_end(&mut Vec::new()).await.ok();
+    }
+
     pub(crate) async fn answer(&mut self) -> io::Result<Answer> {
         let mut bytes = Vec::new();
         let head = loop {
