@@ -60,7 +60,8 @@ event! {
         security_modules: Option<Vec<SecurityModule>>, Software;
         /// Whether a firewall is on; on Windows, for every profile.
         firewall: Option<bool>, Software;
-        /// Whether the root (system) file system lies on encrypted storage.
+        /// Whether the system encrypts the storage below its root file system. What a drive or a
+        /// cloud encrypts by itself does not count, since the host cannot see it.
         root_encrypted: Option<bool>, Software;
         /// Whether a trusted platform module is present.
         tpm: Option<bool>, Software;

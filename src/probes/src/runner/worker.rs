@@ -267,3 +267,67 @@ impl Job {
         Done { index, round, probe, outcome, cpu: Duration::ZERO, is_late }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use candor_model::Level;
+
+    use super::*;
+    use crate::Rhythm;
+
+    struct Acting<F>(F);
+
+    impl<F: FnMut() -> Result<Vec<Record>, ProbeError> + Send> Probe for Acting<F> {
+        fn name(&self) -> &'static str {
+            "acting"
+        }
+        fn level(&self) -> Level {
+            Level::Basic
+        }
+        fn rhythm(&self) -> Rhythm {
+            Rhythm::EachReport
+        }
+        fn report(&mut self, _: &Host, _: Moment) -> Result<Vec<Record>, ProbeError> {
+            (self.0)()
+        }
+    }
+
+    fn job(
+        index: usize,
+        deadline: Duration,
+        act: impl FnMut() -> Result<Vec<Record>, ProbeError> + Send + 'static,
+    ) -> Job {
+        let work = Work { sample: false, report: true };
+        let (host, now) = (Arc::new(Host::live()), Moment::default());
+        Job { index, round: 1, probe: Box::new(Acting(act)), work, host, now, deadline }
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_comes_back_late_does_not_disturb_its_successor() {
+        let bench = Arc::new(Bench::default());
+        let (release, wait) = channel::<()>();
+        let late = job(0, Duration::from_millis(20), move || {
+            let _ = wait.recv();
+            Ok(vec![])
+        });
+        let (view, mut release) = (Arc::clone(&bench), Some(release));
+        let successor = job(1, Duration::from_mins(10), move || {
+            release.take();
+            while view.state().done.is_empty() {
+                thread::yield_now();
+            }
+            let is_mine = view.state().running.is_some_and(|running| running.index == 1);
+            let path = "/".into();
+            is_mine.then(Vec::new).ok_or(ProbeError::Format { path, what: "disturbed" })
+        });
+        let lost = bench.finish(vec![late, successor], 1).await;
+        assert_eq!(lost, [(0, Duration::from_millis(20))]);
+        let done = bench.collect();
+        let seen: Vec<_> =
+            done.iter().map(|done| (done.index, done.is_late, done.outcome.is_ok())).collect();
+        assert_eq!(seen, [(0, true, true), (1, false, true)]);
+        bench.close();
+    }
+}
