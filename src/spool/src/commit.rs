@@ -8,7 +8,7 @@
 //!   generated and dropped in the same transaction (`oversize`, `spool_full`): the gap in the
 //!   numbers is explained by the ledger, and the loss is committed and not only remembered.
 //! - The file does not grow beyond the cap, nor at all while the file system has less free than
-//!   `min_free`.
+//!   `min_free`, or than one MiB.
 
 use candor_model::{Draft, DropReason, Level};
 use rusqlite::Connection;
@@ -19,7 +19,7 @@ use crate::lanes::{self, Which};
 use crate::row::Stored;
 use crate::schema::{PAGE, pragma};
 use crate::settings::{Framing, MIN_BYTES};
-use crate::store::{Store, allocated};
+use crate::store::{HEADROOM, Store, allocated};
 use crate::timeline::millis;
 
 /// A row is closed when the next frame would make it longer.
@@ -87,8 +87,8 @@ fn expire(conn: &Connection, books: &mut Books, before: i64) -> Result<(), Store
 fn cap(store: &Store, frozen: bool) -> Result<u64, StoreError> {
     let place = &store.place;
     let cap = place.settings.max_bytes.max(MIN_BYTES);
-    let free = (place.outside.free_bytes)(&place.dir);
-    if !frozen && free.is_none_or(|free| free >= place.settings.min_free) {
+    let least = place.settings.min_free.max(HEADROOM);
+    if !frozen && place.free().is_none_or(|free| free >= least) {
         return Ok(cap);
     }
     let pages = u64::try_from(pragma(&store.conn, "page_count")?).unwrap_or(0);

@@ -102,6 +102,7 @@ pub struct Ledger {
     pub dead_letters: u64,
     /// Calls of fsync since this spool was opened, derived and not measured: one a commit, two a
     /// checkpoint that moved pages, one for the new log's header after it, one a forced mirror.
+    /// The making of a new store (about ten, once) is not in it.
     pub fsyncs: u64,
     /// Times that this installation set a damaged store aside.
     pub damages: u64,

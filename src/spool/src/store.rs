@@ -3,7 +3,8 @@
 //! # Invariants
 //! - [`Store::write`] is the one place that begins and commits; rows and counters change together
 //!   or not at all, and the mirror is never behind.
-//! - The log is folded into the store when it passes 4 MiB, at a purge and at close, by
+//! - The log is folded into the store when it passes 4 MiB or the disk is nearly full, at a purge
+//!   and at close, by
 //!   [`Store::checkpoint`] alone; so every fsync is known: see [`Ledger::fsyncs`].
 //! - What is purged is overwritten (`secure_delete`), given back to the file system and gone from
 //!   the log before [`Store::scrub`] returns. What an endpoint acknowledged is only unlinked, since
@@ -30,6 +31,9 @@ use crate::{dead, lanes};
 
 /// The log is folded in when it is longer than this.
 const LOG_BYTES: u64 = 4 * 1024 * 1024;
+/// Free bytes of the file system below which the store does not grow, whatever `min_free` says, so
+/// that deletes and acknowledgements still find room for the log.
+pub(crate) const HEADROOM: u64 = 1024 * 1024;
 /// How long the mirror may rest in the page cache while commits happen.
 const MIRROR_REST: Duration = Duration::from_mins(10);
 /// Free pages given back in one step of [`Store::shrink`].
@@ -46,6 +50,11 @@ pub(crate) struct Place {
 impl Place {
     pub(crate) fn store(&self) -> PathBuf {
         self.dir.join(STORE)
+    }
+
+    /// Free bytes of the file system; `None` where it does not tell.
+    pub(crate) fn free(&self) -> Option<u64> {
+        (self.outside.free_bytes)(&self.dir)
     }
 }
 
@@ -142,7 +151,9 @@ impl Store {
     fn keep_short(&mut self) {
         let log = self.place.dir.join(format!("{STORE}-wal"));
         let length = std::fs::metadata(log).map_or(0, |file| file.len());
-        if length > LOG_BYTES {
+        // Folding in may need as much room again; on a nearly full disk it is done while there is.
+        let cramped = self.place.free().is_some_and(|free| free < length + HEADROOM);
+        if length > LOG_BYTES || cramped {
             if let Err(error) = self.checkpoint() {
                 tracing::warn!(?error, "cannot fold the log into the store");
             }
