@@ -22,9 +22,9 @@ use crate::{Endpoint, Peer};
 #[cfg_attr(windows, path = "endpoint/windows.rs")]
 mod imp;
 
-/// How often a full endpoint is tried again, and the pause between: two seconds in all.
-const ATTEMPTS: u32 = 40;
-const PAUSE: Duration = Duration::from_millis(50);
+/// A full endpoint is tried again after 1 ms, 2 ms … 128 ms, and so on: two seconds in all.
+const ATTEMPTS: u32 = 22;
+const LONGEST_PAUSE: Duration = Duration::from_millis(128);
 
 /// Why nobody can listen there.
 #[derive(Debug, thiserror::Error)]
@@ -97,11 +97,13 @@ impl Stream {
 /// `NotFound` and `ConnectionRefused` where nobody listens, `PermissionDenied` where the caller may
 /// not connect.
 pub async fn connect(endpoint: &Endpoint) -> io::Result<Stream> {
+    let mut pause = Duration::from_millis(1);
     for _ in 1..ATTEMPTS {
         match imp::connect(endpoint).await {
-            Err(error) if imp::is_full(&error) => tokio::time::sleep(PAUSE).await,
+            Err(error) if imp::is_full(&error) => tokio::time::sleep(pause).await,
             outcome => return outcome.map(Stream),
         }
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
     imp::connect(endpoint).await.map(Stream)
 }

@@ -9,10 +9,10 @@
 //! On failure: the system's error; what cannot be told counts as not trusted, not administrator.
 #![expect(unsafe_code, reason = "raw calls of the security functions")]
 
-use std::ffi::{OsStr, c_void};
+use std::ffi::{OsStr, OsString, c_void};
 use std::fs::File;
 use std::io;
-use std::os::windows::ffi::OsStrExt as _;
+use std::os::windows::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::windows::io::{AsRawHandle as _, FromRawHandle as _, OwnedHandle, RawHandle};
 use std::path::Path;
 use std::ptr::{null, null_mut};
@@ -52,6 +52,20 @@ const WRITE: u32 = 0x2 | 0x4 | 0x40 | 0x1_0000 | 0x4_0000 | 0x8_0000 | 0x1000_00
 /// Text as the system wants it: UTF-16, ended by a zero.
 pub(crate) fn wide(text: &OsStr) -> Vec<u16> {
     text.encode_wide().chain(Some(0)).collect()
+}
+
+/// Text as the system gives it.
+///
+/// # Safety
+/// `text` points to UTF-16 that ends with a zero.
+pub(crate) unsafe fn from_wide(text: *const u16) -> OsString {
+    let mut length = 0;
+    // SAFETY: every place up to the zero is inside the text.
+    while unsafe { *text.add(length) } != 0 {
+        length += 1;
+    }
+    // SAFETY: as above.
+    OsString::from_wide(unsafe { std::slice::from_raw_parts(text, length) })
 }
 
 /// A security descriptor in the system's memory.
@@ -316,8 +330,7 @@ unsafe fn sid_text(sid: PSID) -> Option<String> {
     }
     // SAFETY: on success the text ends with a zero and was allocated for us.
     unsafe {
-        let length = (0..).take_while(|index| *text.add(*index) != 0).count();
-        let told = String::from_utf16_lossy(std::slice::from_raw_parts(text, length));
+        let told = from_wide(text).to_string_lossy().into_owned();
         LocalFree(text.cast());
         Some(told)
     }

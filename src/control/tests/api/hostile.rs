@@ -9,6 +9,9 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::agent::{is_answered, read_all, with_server};
 
+/// A pipe takes its time to be ready for the next client.
+const ROUNDS: usize = if cfg!(windows) { 300 } else { 3000 };
+
 /// A small generator (xorshift): the same bytes in every run.
 struct Bytes(u64);
 
@@ -51,7 +54,7 @@ impl Bytes {
 async fn after_thousands_of_malformed_requests_it_still_answers() {
     with_server(async |bench| {
         let mut bytes = Bytes(0x9e37_79b9_7f4a_7c15);
-        for round in 0..3000 {
+        for round in 0..ROUNDS {
             let mut stream = bench.open().await;
             let _ = stream.write_all(&bytes.request()).await;
             if round % 3 == 0 {

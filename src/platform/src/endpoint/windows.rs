@@ -73,6 +73,7 @@ impl Listener {
     }
 }
 
+#[expect(clippy::unused_async, reason = "the same signature as on Linux")]
 pub(super) async fn connect(endpoint: &Endpoint) -> io::Result<Stream> {
     let Endpoint::Pipe(name) = endpoint else { return Err(unsupported(endpoint)) };
     let mut options = OpenOptions::new();

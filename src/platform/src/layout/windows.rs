@@ -7,12 +7,12 @@
 //! On failure: where the shell does not answer, the folder that Windows makes by default.
 #![expect(unsafe_code, reason = "a raw call of the shell's known folders")]
 
-use std::ffi::OsString;
-use std::os::windows::ffi::OsStringExt as _;
 use std::path::PathBuf;
 
 use windows_sys::Win32::System::Com::CoTaskMemFree;
 use windows_sys::Win32::UI::Shell::{FOLDERID_ProgramData, SHGetKnownFolderPath};
+
+use crate::security::from_wide;
 
 pub(super) fn default_root() -> PathBuf {
     program_data().unwrap_or_else(|| PathBuf::from(r"C:\ProgramData")).join("Candor")
@@ -26,11 +26,7 @@ fn program_data() -> Option<PathBuf> {
     };
     let path = (answer == 0 && !text.is_null()).then(|| {
         // SAFETY: on success the shell gives a string that ends with a zero.
-        let wide = unsafe {
-            let length = (0..).take_while(|index| *text.add(*index) != 0).count();
-            std::slice::from_raw_parts(text, length)
-        };
-        PathBuf::from(OsString::from_wide(wide))
+        PathBuf::from(unsafe { from_wide(text) })
     });
     // SAFETY: the documentation asks to free it in either case; null is allowed.
     unsafe { CoTaskMemFree(text.cast()) };
