@@ -43,6 +43,7 @@ impl Plan {
             },
             upload: Arc::new(UploadSettings {
                 enabled: effective.upload_enabled,
+                ceiling: effective.level.effective,
                 hold: effective.hold.as_ref().map(|why| Trouble::new(Reason::Policy, why.clone())),
                 destination: Destination::of(effective, &config.upload),
                 interval,

@@ -93,7 +93,8 @@ impl Drain<'_> {
                 return Outcome::Interrupted;
             }
             let max_bytes = if self.goal.probe { 1 } else { self.memory.sizing.bytes() };
-            let parcel = self.spool.next(Want { max_bytes, up_to: self.goal.up_to }).await;
+            let up_to = self.goal.up_to.min(self.settings.ceiling);
+            let parcel = self.spool.next(Want { max_bytes, up_to }).await;
             let ended = match parcel {
                 Ok(None) => Some(Outcome::Drained),
                 Ok(Some(parcel)) => self.deliver(parcel, &mut courier, inbox).await,

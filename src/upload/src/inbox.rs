@@ -132,5 +132,8 @@ impl Inbox {
 
 /// Whether a request that was begun under `current` may not go on under `new`.
 fn forbids(new: &UploadSettings, current: &UploadSettings) -> bool {
-    !new.enabled || new.hold.is_some() || new.destination != current.destination
+    !new.enabled
+        || new.hold.is_some()
+        || new.ceiling < current.ceiling
+        || new.destination != current.destination
 }

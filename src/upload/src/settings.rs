@@ -11,7 +11,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use candor_model::{Kind, Pin};
+use candor_model::{Kind, Level, Pin};
 
 use crate::Trouble;
 
@@ -163,6 +163,8 @@ pub struct Destination {
 pub struct UploadSettings {
     /// False: nothing leaves, not even a DNS query, and no timer runs.
     pub enabled: bool,
+    /// Nothing above it leaves; a request that was begun under a higher one is broken off.
+    pub ceiling: Level,
     /// Held by somebody else, say a policy that cannot be understood.
     pub hold: Option<Trouble>,
     /// Where to; `None` holds with `no_endpoint`.

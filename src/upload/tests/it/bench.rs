@@ -210,6 +210,7 @@ fn settings(destination: Destination) -> UploadSettings {
     let resource = candor_otlp::Resource::here(Some("install".into()), "0.0.0").encode();
     UploadSettings {
         enabled: true,
+        ceiling: Level::Full,
         hold: None,
         destination: Some(destination),
         interval: HOUR,

@@ -111,6 +111,22 @@ async fn new_pins_break_off_what_was_begun_under_the_old_ones() {
 }
 
 #[tokio::test]
+async fn a_lowered_ceiling_breaks_off_what_was_begun_and_what_is_above_it_stays() {
+    let (bench, server) = Bench::with_server(|_| Reply::Hang).await;
+    bench.events(2).await;
+    bench.keep(Kind::Log, Level::Basic, &["basic".into()]).await;
+    let asked = bench.ask().await;
+    server.requests(1).await;
+    server.now(|_| ok());
+    bench.set(|settings| settings.ceiling = Level::Basic);
+    assert!(answered(asked).await.drained);
+    server.closed().await;
+    assert_eq!(server.seen().last().unwrap().names(), ["basic"]);
+    let ledger = bench.ledger().await;
+    assert_eq!((server.seen().len(), ledger.uploaded, ledger.pending), (2, 1, 2));
+}
+
+#[tokio::test]
 async fn a_hold_is_probed_by_itself_and_ends_when_the_cause_does() {
     let pki = Pki::new();
     let server = Server::start(&pki.leaf, |_| answer(403, "", b"")).await;
