@@ -98,7 +98,7 @@ pub struct UploadConfig {
 
 impl UploadConfig {
     /// The interval where none is stated.
-    pub const INTERVAL: Duration = Duration::from_secs(15 * 60);
+    pub const INTERVAL: Duration = Duration::from_mins(15);
 
     /// Most bytes a day at a level: 10 MiB, at level 3 50 MiB, where none is stated.
     #[must_use]
@@ -138,7 +138,7 @@ impl Default for SpoolConfig {
     fn default() -> Self {
         Self {
             max_bytes: 64 << 20,
-            max_age: Duration::from_secs(30 * 86_400),
+            max_age: Duration::from_hours(30 * 24),
             min_free: None,
             keep_without_endpoint: false,
         }
@@ -156,7 +156,7 @@ pub struct JournalConfig {
 
 impl Default for JournalConfig {
     fn default() -> Self {
-        Self { max_bytes: 16 << 20, max_age: Duration::from_secs(7 * 86_400) }
+        Self { max_bytes: 16 << 20, max_age: Duration::from_hours(7 * 24) }
     }
 }
 
@@ -272,16 +272,13 @@ impl Config {
                 findings.error(&entry.name_span, entry.name, unknown(entry.name, &known_keys()));
                 continue;
             };
-            match entry.value.as_table() {
-                Some(inner) => {
-                    let mut section = Section::new(name, inner, findings);
-                    read(self, &mut section);
-                    section.finish();
-                }
-                None => {
-                    findings.error(&entry.value_span, name, format!("is no table: write [{name}]"))
-                }
-            }
+            let Some(inner) = entry.value.as_table() else {
+                findings.error(&entry.value_span, name, format!("is no table: write [{name}]"));
+                continue;
+            };
+            let mut section = Section::new(name, inner, findings);
+            read(self, &mut section);
+            section.finish();
         }
     }
 
@@ -455,7 +452,7 @@ dir = "/var/log/candor"
         assert_eq!(upload.day_limit(Level::Basic), 1 << 30);
         assert_eq!(config.sample.interval, Duration::from_secs(1));
         assert_eq!((config.spool.min_free, config.spool.keep_without_endpoint), (Some(4096), true));
-        assert_eq!(config.journal.max_age, Duration::from_secs(3600));
+        assert_eq!(config.journal.max_age, Duration::from_hours(1));
         assert_eq!(config.ingest.otlp_http.unwrap().port(), 4318);
         assert_eq!(config.log.level, LogLevel::Trace);
     }

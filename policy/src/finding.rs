@@ -43,14 +43,15 @@ impl Finding {
     /// The finding without its file: `line 3, column 9: spool.max_bytes: …`.
     #[must_use]
     pub fn within_file(&self) -> String {
-        let mut text = String::new();
+        let mut parts = Vec::with_capacity(3);
         if self.line > 0 {
-            text += &format!("line {}, column {}: ", self.line, self.column);
+            parts.push(format!("line {}, column {}", self.line, self.column));
         }
         if !self.key.is_empty() {
-            text += &format!("{}: ", self.key);
+            parts.push(self.key.clone());
         }
-        text + &self.problem
+        parts.push(self.problem.clone());
+        parts.join(": ")
     }
 }
 

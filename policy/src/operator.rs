@@ -160,7 +160,7 @@ impl Operator {
     }
 }
 
-#[cfg(all(test, not(windows)))]
+#[cfg(test)]
 mod tests {
     use std::path::PathBuf;
     use std::time::Duration;
@@ -217,7 +217,7 @@ mod tests {
         let (_dir, operator, _) = setup();
         operator.set_level(&level(Level::Basic)).unwrap();
         for _ in 0..2 {
-            let until = Some(Until::after(&now(), Duration::from_secs(60)));
+            let until = Some(Until::after(&now(), Duration::from_mins(1)));
             let reason = Some("to find \"it\"\n".to_owned());
             operator.set_level(&LevelSetting { level: Level::Full, until, reason }).unwrap();
         }

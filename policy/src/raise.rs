@@ -152,12 +152,12 @@ pub fn settle(mut words: Words, now: &Now) -> (Words, Option<String>) {
         return (words, None);
     }
     words.allow_telemetry = words.allow_telemetry_before;
-    words.max_telemetry_allowed = lower(words.max_telemetry_allowed, raised);
+    words.max_telemetry_allowed = Some(lower(words.max_telemetry_allowed, raised));
     (words, Some(format!("the raise to {raised} ended at {}", until.wall)))
 }
 
-fn lower(ceiling: Option<Level>, level: Level) -> Option<Level> {
-    Some(ceiling.map_or(level, |ceiling| ceiling.min(level)))
+fn lower(ceiling: Option<Level>, level: Level) -> Level {
+    ceiling.map_or(level, |ceiling| ceiling.min(level))
 }
 
 #[cfg(test)]
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn a_raise_ends_at_the_earlier_of_wall_clock_and_boot_clock() {
         let until = raise_of(&raised()).unwrap();
-        assert_eq!(until.left(&now(1040, 90, "a")), Duration::from_secs(60));
+        assert_eq!(until.left(&now(1040, 90, "a")), Duration::from_mins(1));
         assert_eq!(until.left(&now(1000, 140, "a")), Duration::from_secs(10));
         assert_eq!(until.left(&now(1095, 60, "a")), Duration::from_secs(5));
         assert_eq!(until.left(&now(900, 150, "a")), Duration::ZERO);
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn in_another_boot_the_wall_clock_decides() {
         let until = raise_of(&raised()).unwrap();
-        assert_eq!(until.left(&now(1040, 400, "b")), Duration::from_secs(60));
+        assert_eq!(until.left(&now(1040, 400, "b")), Duration::from_mins(1));
         assert_eq!(until.left(&now(1100, 1, "b")), Duration::ZERO);
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 const UNITS: [(&str, u64); 5] =
     [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
-const LONGEST: Duration = Duration::from_secs(10 * 366 * 86_400);
+const LONGEST: Duration = Duration::from_hours(10 * 366 * 24);
 
 /// Parses a duration.
 ///

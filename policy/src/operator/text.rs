@@ -12,15 +12,11 @@ use crate::keys::Key;
 
 /// The text with the changes made.
 pub(super) fn edit(text: &str, changes: &[Change]) -> String {
-    let mut edited = String::new();
-    for (key, value) in changes {
-        match value {
-            Some(Value::Number(number)) => edited += &format!("{} = {number}\n", key.name()),
-            Some(Value::Text(text)) => edited += &format!("{} = {}\n", key.name(), quoted(text)),
-            None => {}
-        }
-    }
-    edited + &without(text, changes)
+    let stated = changes.iter().filter_map(|(key, value)| match value.as_ref()? {
+        Value::Number(number) => Some(format!("{} = {number}\n", key.name())),
+        Value::Text(text) => Some(format!("{} = {}\n", key.name(), quoted(text))),
+    });
+    stated.collect::<String>() + &without(text, changes)
 }
 
 /// The text without the statements of the changed keys.
@@ -53,11 +49,17 @@ fn quoted(text: &str) -> String {
         match letter {
             '"' => quoted += "\\\"",
             '\\' => quoted += "\\\\",
-            control if control.is_control() => quoted += &format!("\\U{:08X}", u32::from(control)),
+            control if control.is_control() => quoted.extend(escaped(control)),
             other => quoted.push(other),
         }
     }
     quoted + "\""
+}
+
+/// `\UXXXXXXXX`.
+fn escaped(control: char) -> impl Iterator<Item = char> {
+    let digits = format!("{:08X}", u32::from(control));
+    ['\\', 'U'].into_iter().chain(digits.chars().collect::<Vec<_>>())
 }
 
 #[cfg(test)]

@@ -96,11 +96,9 @@ pub(crate) fn read_trusted(path: &Path, reader: Reader) -> Result<Option<Vec<u8>
         Err(error) if is_missing(&error, path) => return Ok(None),
         Err(error) => return Err(failed(&error)),
     };
-    match trust_of(&file, path) {
-        Ok(judged) => {
-            distrust("the file", &judged).map_or(Ok(()), |why| Err(Reading::Unreadable(why)))?
-        }
-        Err(error) => return Err(Reading::Unreadable(error.to_string())),
+    let judged = trust_of(&file, path).map_err(|error| Reading::Unreadable(error.to_string()))?;
+    if let Some(why) = distrust("the file", &judged) {
+        return Err(Reading::Unreadable(why));
     }
     let mut bytes = Vec::new();
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| failed(&error))?;
