@@ -2,6 +2,10 @@
 //!
 //! Made by `resolve.rs`, watched by every task; plain data.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
 use candor_model::{Level, Pin};
 
 use crate::address::{HostPort, Url};
@@ -37,8 +41,24 @@ pub struct Refusal {
     pub effective: Level,
 }
 
+/// What remote settings lower beside the level; nothing where there are none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lowering {
+    /// Collect nothing and send nothing: why.
+    pub stop: Option<String>,
+    /// Sample no more often.
+    pub min_sample_interval: Option<Duration>,
+    /// Upload ordinary records no more often.
+    pub min_upload_interval: Option<Duration>,
+    /// Events and metrics that are off, by their names in the catalog.
+    pub off: Arc<BTreeSet<String>>,
+    /// All of it in a line, for the audit trail.
+    pub summary: Option<String>,
+}
+
 /// All layers together.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the vocabulary")]
 pub struct Effective {
     /// The level.
     pub level: LevelDecision,
@@ -55,12 +75,14 @@ pub struct Effective {
     pub lock_upload: bool,
     /// Where data goes.
     pub events_endpoint: Option<Url>,
-    /// The pins, each once, in the order stated. How many are enough is the uploader's rule.
+    /// The pins, each once, in the order stated; after them a next pin set of remote settings. How many are enough is the uploader's rule.
     pub certificate_pins: Vec<Pin>,
     /// The only way out.
     pub telemetry_proxy: Option<HostPort>,
     /// Whether the host name may be sent; never while policy is not understood.
     pub allow_device_name: bool,
+    /// What remote settings lower beside the level.
+    pub lowering: Lowering,
     /// Every word by the same precedence, for what has no field of its own.
     pub words: Words,
     /// What places say without effect, each with its place: unknown keys and the like.

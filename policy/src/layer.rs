@@ -7,7 +7,10 @@
 //! - Only a place that does not exist is [`Reading::Absent`]. Whatever else keeps it from being
 //!   understood is one of the readings that count as level 0.
 
+use std::sync::Arc;
+
 use crate::keys::Words;
+use crate::remote::Remote;
 
 /// Which layer, strongest first in the order of [`PRECEDENCE`].
 pub use candor_model::events::agent::Layer as LayerKind;
@@ -92,6 +95,8 @@ pub struct Layer {
     pub reading: Reading,
     /// How much it counts.
     pub weight: Weight,
+    /// What remote settings lower, where this is theirs and counts.
+    pub remote: Option<Arc<Remote>>,
 }
 
 impl Layer {
@@ -99,7 +104,7 @@ impl Layer {
     #[must_use]
     pub fn new(kind: LayerKind, place: &str, reading: Reading) -> Self {
         let (place, source) = (place.to_owned(), place.to_owned());
-        Self { kind, place, source, reading, weight: Weight::Full }
+        Self { kind, place, source, reading, weight: Weight::Full, remote: None }
     }
 
     /// The same place under a short name.

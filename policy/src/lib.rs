@@ -4,7 +4,8 @@
 //! ```text
 //! policy.d, registry ─┐
 //! operator's setting ─┼─> Layer ─> resolve ─> Effective ─> watched by every task of the agent
-//! agent.toml ─────────┘
+//! agent.toml ─────────┤
+//! remote settings ────┘  (only lower)
 //! ```
 //!
 //! # Invariants
@@ -23,6 +24,7 @@ mod layer;
 mod minisign;
 mod operator;
 mod raise;
+pub mod remote;
 mod resolve;
 mod source;
 pub mod trail;
@@ -35,7 +37,7 @@ pub use config::{
     SampleConfig, SpoolConfig, UploadConfig, WindowsSetting, parse_bytes, parse_duration,
 };
 pub use document::{WordsFile, read_words};
-pub use effective::{Effective, LevelDecision, Refusal};
+pub use effective::{Effective, LevelDecision, Lowering, Refusal};
 pub use explanation::{ExplainedLayer, Explanation};
 pub use finding::{Finding, Severity};
 pub use keys::{Key, Raw, Scope, Word, Words};

@@ -11,15 +11,21 @@
 //! - Ceilings only lower, from whatever layer.
 //! - Between drop-ins the later wins, key by key.
 
+use std::sync::Arc;
+
 use candor_model::{Level, Pin};
 
-use crate::effective::{Effective, LevelDecision, Refusal};
+use crate::effective::{Effective, LevelDecision, Lowering, Refusal};
 use crate::explanation::{ExplainedLayer, Explanation};
 use crate::keys::{Key, Words};
 use crate::layer::{Layer, LayerKind, PRECEDENCE, Reading, Weight};
+use crate::remote::Remote;
 
 /// Name of the built-in default as a place.
 const DEFAULT_PLACE: &str = "built-in default";
+
+/// Own pins that a host must have before a next pin set counts.
+const FEWEST_PINS: usize = 2;
 
 /// Resolves all layers. Their order matters only between places of one layer: the later wins.
 #[must_use]
@@ -28,24 +34,19 @@ pub fn resolve(layers: &[Layer]) -> Effective {
     let words = merge(layers);
     let (upload_enabled, upload_reason) = decide_upload(layers);
     let hold = hold(layers);
-    let mut certificate_pins: Vec<Pin> = Vec::new();
-    for pin in words.certificate_pins.iter().flatten() {
-        if !certificate_pins.contains(pin) {
-            certificate_pins.push(*pin);
-        }
-    }
     Effective {
         upload_enabled,
         upload_reason,
         lock_level: lock(layers, |words| words.lock_level).is_some(),
         lock_upload: lock(layers, |words| words.lock_upload).is_some(),
         events_endpoint: words.events_endpoint.clone(),
-        certificate_pins,
+        certificate_pins: pins(layers, &words),
         telemetry_proxy: words.telemetry_proxy.clone(),
         allow_device_name: words.allow_device_name == Some(true) && hold.is_none(),
         remarks: remarks(layers),
         not_readable: not_readable(layers),
         explanation: explain(layers, &level),
+        lowering: lowering(layers),
         words,
         hold,
         level,
@@ -246,13 +247,65 @@ fn hold(layers: &[Layer]) -> Option<String> {
 }
 
 /// Every word by precedence.
-fn merge(layers: &[Layer]) -> Words {
+pub(crate) fn merge(layers: &[Layer]) -> Words {
     PRECEDENCE
         .into_iter()
         .filter(|kind| *kind != LayerKind::Remote)
         .flat_map(|kind| places(layers, kind))
         .filter_map(Layer::full_words)
         .fold(Words::default(), Words::over)
+}
+
+/// The host's own pins, each once, and after them a next pin set. That stands beside them, never in
+/// their place: a host that its owner gave too few pins gets no way out from afar.
+fn pins(layers: &[Layer], words: &Words) -> Vec<Pin> {
+    let mut pins: Vec<Pin> = Vec::new();
+    add_new(&mut pins, words.certificate_pins.iter().flatten());
+    if pins.len() >= FEWEST_PINS {
+        add_new(&mut pins, remote(layers).flat_map(|(_, remote)| &remote.next_pins));
+    }
+    pins
+}
+
+fn add_new<'a>(pins: &mut Vec<Pin>, more: impl Iterator<Item = &'a Pin>) {
+    for pin in more {
+        if !pins.contains(pin) {
+            pins.push(*pin);
+        }
+    }
+}
+
+/// The remote settings that count, with their place.
+fn remote(layers: &[Layer]) -> impl Iterator<Item = (&Layer, &Remote)> {
+    let of_kind = layers.iter().filter(|layer| layer.kind == LayerKind::Remote);
+    of_kind.filter_map(|layer| Some((layer, layer.remote.as_deref()?)))
+}
+
+/// What remote settings lower beside the level. Where they are not understood, that is everything.
+fn lowering(layers: &[Layer]) -> Lowering {
+    let mut of_kind = layers.iter().filter(|layer| layer.kind == LayerKind::Remote);
+    let trouble = of_kind.find_map(|layer| Some((layer, layer.reading.trouble()?)));
+    if let Some((layer, why)) = trouble {
+        let stop = format!(
+            "{} ({}) are not understood, which counts as a stop: {why}",
+            layer.source, layer.place
+        );
+        return Lowering {
+            summary: Some(format!("stop: {why}")),
+            stop: Some(stop),
+            ..Lowering::default()
+        };
+    }
+    let Some((layer, remote)) = remote(layers).next() else { return Lowering::default() };
+    let stop =
+        || format!("{} ({}), version {}, say stop", layer.source, layer.place, remote.version);
+    Lowering {
+        stop: remote.stop.then(stop),
+        min_sample_interval: remote.min_sample_interval,
+        min_upload_interval: remote.min_upload_interval,
+        off: Arc::new(remote.off.clone()),
+        summary: Some(remote.summary()),
+    }
 }
 
 fn remarks(layers: &[Layer]) -> Vec<String> {
@@ -304,6 +357,9 @@ fn explain_place(layer: &Layer, decision: &LevelDecision) -> ExplainedLayer {
 
 fn verdict(layer: &Layer, decision: &LevelDecision) -> String {
     let is_winner = layer.kind == decision.layer && layer.source == decision.source;
+    if layer.kind == LayerKind::Remote {
+        return remote_verdict(layer, is_winner);
+    }
     let (words, remarks) = match &layer.reading {
         Reading::Absent => return "absent".to_owned(),
         Reading::Malformed(why) => return not_understood(why),
@@ -311,20 +367,33 @@ fn verdict(layer: &Layer, decision: &LevelDecision) -> String {
         Reading::NotReadableByYou(why) => return format!("not readable by you: {why}"),
         Reading::Read { words, remarks } => (words, remarks),
     };
-    let mut verdict = match layer.weight {
+    let verdict = match layer.weight {
         Weight::Nothing => "ignored: windows_setting = \"ignore\"".to_owned(),
         _ if is_winner => format!("decides: {}", decision.reason),
         Weight::Ceiling => "is a ceiling that is not reached".to_owned(),
         Weight::Full if words.allow_telemetry.is_some() => overridden(decision),
         Weight::Full => "states no level".to_owned(),
     };
-    if let (Some(ceiling), false) = (words.max_telemetry_allowed, is_winner) {
-        verdict += &format!("; ceiling {}", ceiling.number());
+    let ceiling = words.max_telemetry_allowed.filter(|_| !is_winner);
+    let ceiling = ceiling.map(|ceiling| format!("ceiling {}", ceiling.number()));
+    let parts = std::iter::once(verdict).chain(ceiling).chain(remarks.iter().cloned());
+    parts.collect::<Vec<_>>().join("; ")
+}
+
+fn remote_verdict(layer: &Layer, is_winner: bool) -> String {
+    let decides = if is_winner { "decides: " } else { "" };
+    match (&layer.remote, layer.weight, layer.reading.trouble()) {
+        (_, Weight::Nothing, _) => {
+            key_reason(Key::DisableOneSettingsDownloads, 1) + ": nothing is fetched"
+        }
+        (_, _, Some(why)) if matches!(layer.reading, Reading::NotReadableByYou(_)) => {
+            format!("not readable by you: {why}")
+        }
+        (_, _, Some(why)) => format!("not understood, counts as a stop: {why}"),
+        (Some(remote), ..) => format!("{decides}{}", remote.summary()),
+        (None, ..) if layer.reading == Reading::Absent => "nothing was fetched yet".to_owned(),
+        (None, ..) => "has expired".to_owned(),
     }
-    for remark in remarks {
-        verdict += &format!("; {remark}");
-    }
-    verdict
 }
 
 fn overridden(decision: &LevelDecision) -> String {
@@ -344,8 +413,8 @@ mod tests {
         }
     }
 
-    fn layer(kind: LayerKind, place: &str, words: Words) -> Layer {
-        Layer::new(kind, place, Reading::of(words))
+    fn layer(kind: LayerKind, place: &str, stated: Words) -> Layer {
+        Layer::new(kind, place, Reading::of(stated))
     }
 
     fn allow(kind: LayerKind, place: &str, level: u8) -> Layer {
@@ -393,7 +462,7 @@ mod tests {
         let mut level = 2;
         for state in states.into_iter().rev() {
             match state {
-                State::Level(stated) => level = stated,
+                State::Level(number) => level = number,
                 state if broken(state) => level = 0,
                 _ => {}
             }
@@ -654,6 +723,112 @@ mod tests {
             resolve(&layers).remarks,
             ["operator.toml: line 2, column 1: Foo: is an unknown key"]
         );
+    }
+
+    /// The layer of a document that counts.
+    fn remote_layer(change: impl Fn(&mut Remote)) -> Layer {
+        let mut remote = Remote {
+            version: 7,
+            expires: None,
+            audience: crate::remote::Audience::All,
+            max_level: None,
+            stop: false,
+            min_sample_interval: None,
+            min_upload_interval: None,
+            off: std::collections::BTreeSet::new(),
+            next_pins: Vec::new(),
+        };
+        change(&mut remote);
+        let stated = Words { max_telemetry_allowed: remote.max_level, ..Words::default() };
+        let layer = layer(LayerKind::Remote, "https://s.example", stated).called("remote settings");
+        Layer { weight: Weight::Ceiling, remote: Some(Arc::new(remote)), ..layer }
+    }
+
+    fn remote_line(effective: &Effective) -> (&str, &str) {
+        let line = effective.explanation.layers.iter().find(|line| line.layer == "remote").unwrap();
+        (&line.place, &line.verdict)
+    }
+
+    #[test]
+    fn remote_settings_lower_and_never_raise_whatever_stands_beside_them() {
+        for (max, stated, expected) in [(1, 3, 1), (3, 1, 1), (2, 2, 2), (0, 3, 0)] {
+            let remote = remote_layer(|remote| remote.max_level = Level::from_number(max));
+            let layers = [allow(LayerKind::Policy, "policy.d/10.toml", stated), remote];
+            let effective = resolve(&layers);
+            assert_eq!(effective.level.effective.number(), expected);
+            let decides = effective.level.layer == LayerKind::Remote;
+            assert_eq!(decides, expected < stated);
+            let (place, verdict) = remote_line(&effective);
+            assert_eq!(place, "https://s.example");
+            let said = format!("version 7: MaxTelemetryAllowed = {max}");
+            assert_eq!(verdict, if decides { format!("decides: {said}") } else { said });
+        }
+        let absent = Layer::new(LayerKind::Remote, "https://s.example", Reading::Absent);
+        assert_eq!(remote_line(&resolve(&[absent])).1, "nothing was fetched yet");
+    }
+
+    #[test]
+    fn remote_settings_that_are_not_understood_count_as_level_0_and_as_a_stop() {
+        let broken =
+            Layer::new(LayerKind::Remote, "https://s.example", Reading::Malformed("x".into()));
+        let broken = Layer { weight: Weight::Ceiling, ..broken };
+        let effective = resolve(&[allow(LayerKind::Policy, "p", 3), broken]);
+        assert_eq!(effective.level.effective, Level::Security);
+        assert!(effective.lowering.stop.as_ref().unwrap().ends_with(": x"));
+        assert_eq!(remote_line(&effective).1, "not understood, counts as a stop: x");
+        assert!(effective.hold.is_none(), "what the owner said is understood");
+    }
+
+    #[test]
+    fn remote_settings_that_the_owner_switched_off_do_nothing() {
+        let remote = remote_layer(|remote| {
+            remote.stop = true;
+            remote.max_level = Some(Level::Security);
+        });
+        let off =
+            Layer { weight: Weight::Nothing, reading: Reading::Absent, remote: None, ..remote };
+        let effective = resolve(&[off]);
+        assert_eq!(effective.level.effective, Level::DEFAULT);
+        assert_eq!(effective.lowering, Lowering::default());
+        let verdict = remote_line(&effective).1;
+        assert_eq!(verdict, "DisableOneSettingsDownloads = 1: nothing is fetched");
+    }
+
+    #[test]
+    fn what_remote_settings_lower_is_told_and_changes_no_word() {
+        let minute = std::time::Duration::from_mins(1);
+        let remote = remote_layer(|remote| {
+            remote.stop = true;
+            remote.min_sample_interval = Some(minute);
+            remote.min_upload_interval = Some(minute * 2);
+            remote.off.insert("system.cpu.time".to_owned());
+        });
+        let effective = resolve(&[remote]);
+        let Lowering { stop, min_sample_interval, min_upload_interval, off, summary } =
+            &effective.lowering;
+        assert!(stop.as_ref().unwrap().contains("version 7"));
+        assert_eq!((*min_sample_interval, *min_upload_interval), (Some(minute), Some(minute * 2)));
+        assert!(off.contains("system.cpu.time") && summary.is_some());
+        assert_eq!(effective.words, Words::default());
+        assert!(effective.upload_enabled, "the settings that end the stop must be fetched");
+    }
+
+    #[test]
+    fn a_next_pin_set_stands_beside_two_pins_of_the_owner_and_beside_nothing_less() {
+        let pin = |byte| Pin::from_bytes([byte; 32]);
+        let own = |pins: &[u8]| {
+            let certificate_pins = Some(pins.iter().copied().map(pin).collect());
+            layer(
+                LayerKind::Configuration,
+                "agent.toml",
+                Words { certificate_pins, ..Words::default() },
+            )
+        };
+        let next = || remote_layer(|remote| remote.next_pins = vec![pin(2), pin(8), pin(9)]);
+        let pins = |own| resolve(&[own, next()]).certificate_pins;
+        assert_eq!(pins(own(&[1, 2])), [pin(1), pin(2), pin(8), pin(9)]);
+        assert_eq!(pins(own(&[1, 1])), [pin(1)]);
+        assert_eq!(pins(own(&[])), []);
     }
 
     #[test]

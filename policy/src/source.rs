@@ -11,6 +11,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use candor_model::Level;
 use candor_platform::{Clock as _, Layout, SystemClock, boot_id};
@@ -27,9 +28,10 @@ use crate::config::WindowsSetting;
 use crate::config::{Config, ConfigError};
 use crate::effective::{Effective, LevelDecision, Refusal};
 use crate::finding::Finding;
-use crate::layer::{Layer, LayerKind, Reading};
+use crate::layer::{Layer, LayerKind, Reading, Weight};
 use crate::raise::{Now, Until, raise_of, settle};
-use crate::resolve::{resolve, would_be, would_upload};
+use crate::remote::{Held, Origin};
+use crate::resolve::{merge, resolve, would_be, would_upload};
 
 /// All that was read at one moment, and what follows from it.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +63,13 @@ impl Snapshot {
     /// See there.
     pub fn would_upload(&self, enabled: bool) -> Result<(), Refusal> {
         would_upload(&self.layers, enabled)
+    }
+
+    /// How long the remote settings still count, where they have an end.
+    #[must_use]
+    pub(crate) fn remote_left(&self, now: SystemTime) -> Option<Duration> {
+        let remote = self.layers.iter().find_map(|layer| layer.remote.as_ref())?;
+        Some(remote.expires?.duration_since(now).unwrap_or_default())
     }
 }
 
@@ -167,6 +176,7 @@ impl Sources {
         layers.push(operator);
         layers.extend(self.read_windows_setting(config));
         layers.push(self.configuration(config));
+        layers.extend(self.read_remote(&layers, now));
         (layers, raise)
     }
 
@@ -187,6 +197,18 @@ impl Sources {
         Layer::new(LayerKind::Configuration, &place, reading).called(&source)
     }
 
+    /// The remote settings that are held, where the other layers want any.
+    fn read_remote(&self, layers: &[Layer], now: &Now) -> Option<Layer> {
+        let words = merge(layers);
+        let origin = Origin::stated(&words)?;
+        if Origin::of(&words).is_none() {
+            let place = origin.endpoint.to_string();
+            let layer = Layer::new(LayerKind::Remote, &place, Reading::Absent);
+            return Some(Layer { weight: Weight::Nothing, ..layer });
+        }
+        Some(Held::new(&self.layout).layer(&origin, self.reader, now.wall))
+    }
+
     fn read_policy(&self) -> Vec<Layer> {
         #[cfg(windows)]
         if !self.layout.has_root() {
@@ -205,8 +227,6 @@ impl Sources {
 
     #[cfg(windows)]
     fn read_windows_setting(&self, config: &ConfigReading) -> Option<Layer> {
-        use crate::layer::Weight;
-
         if self.layout.has_root() {
             return None;
         }

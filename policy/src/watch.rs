@@ -8,7 +8,7 @@
 //! - A change counts within a second, however it is made: written, renamed, a link swapped, a
 //!   directory removed and made again.
 //! - What is watched is settled before it is read, so that nothing changes unseen between.
-//! - Without a change it sleeps: no timer, but for the end of a raise, and once a second where the
+//! - Without a change it sleeps: no timer, but for the end of a raise or of remote settings, and once a second where the
 //!   system refuses to watch.
 //! - Only one reading runs at a time; what is published is never older than what was.
 //!
@@ -33,7 +33,9 @@ const LONGEST_WAIT: Duration = Duration::from_millis(200);
 const LOOK: Duration = Duration::from_secs(1);
 /// How long it trusts the boot clock's remainder of a raise: a wall clock that is set forward
 /// ends the raise no later than this after.
-const RAISE_LOOK: Duration = Duration::from_secs(60);
+const RAISE_LOOK: Duration = Duration::from_mins(1);
+/// The same for the end of remote settings, which stand for days.
+const REMOTE_LOOK: Duration = Duration::from_hours(1);
 /// Rounds of arming until what is watched is what is there.
 const MAX_ROUNDS: usize = 8;
 
@@ -179,10 +181,12 @@ impl Watcher {
 
     /// When to look without a change.
     fn next_look(&self) -> Option<Duration> {
-        let raise = self.shared.sender.borrow().raise.as_ref().map(|until| until.left(&now()));
-        let raise = raise.map(|left| left.min(RAISE_LOOK));
+        let snapshot = Arc::clone(&self.shared.sender.borrow());
+        let now = now();
+        let raise = snapshot.raise.as_ref().map(|until| until.left(&now).min(RAISE_LOOK));
+        let remote = snapshot.remote_left(now.wall).map(|left| left.min(REMOTE_LOOK));
         let look = self.arming.is_blind.then_some(LOOK);
-        raise.into_iter().chain(look).min()
+        raise.into_iter().chain(remote).chain(look).min()
     }
 }
 
@@ -222,13 +226,11 @@ impl Arming {
     }
 
     fn wait(&self, time: Option<Duration>) -> Woken {
-        match &self.notice {
-            Some(notice) => notice.wait(time),
-            None => {
-                std::thread::sleep(time.unwrap_or(LOOK));
-                Woken::Time
-            }
+        if let Some(notice) = &self.notice {
+            return notice.wait(time);
         }
+        std::thread::sleep(time.unwrap_or(LOOK));
+        Woken::Time
     }
 }
 

@@ -35,7 +35,12 @@ impl Author {
 /// What changed from `old` to `new`. With an author it was the operator's doing; without one, that
 /// of the layer that decides now.
 #[must_use]
-pub fn changes(old: &Effective, new: &Effective, author: Option<&Author>, now: SystemTime) -> Vec<Entry> {
+pub fn changes(
+    old: &Effective,
+    new: &Effective,
+    author: Option<&Author>,
+    now: SystemTime,
+) -> Vec<Entry> {
     let pairs = facts(old).into_iter().zip(facts(new));
     let differs = pairs.filter_map(|((subject, from), (_, to))| {
         (from != to).then(|| entry((subject, from, to), author, new, now))
@@ -55,16 +60,20 @@ pub fn changes_since(trail: &[Entry], new: &Effective, now: SystemTime) -> Vec<E
     differs.collect()
 }
 
+/// What remote settings lower, as a subject.
+const REMOTE: &str = "remote";
+
 type Fact = (&'static str, Option<String>);
 
 /// What is watched for changes, as it is now.
-fn facts(effective: &Effective) -> [Fact; 4] {
+fn facts(effective: &Effective) -> [Fact; 5] {
     let pins = effective.certificate_pins.iter().map(ToString::to_string).collect::<Vec<_>>();
     [
         ("level", Some(effective.level.effective.number().to_string())),
         ("upload", Some(if effective.upload_enabled { "on" } else { "off" }.to_owned())),
         ("endpoint", effective.events_endpoint.as_ref().map(ToString::to_string)),
         ("pins", Some(pins.join(" "))),
+        (REMOTE, effective.lowering.summary.clone()),
     ]
 }
 
@@ -74,7 +83,13 @@ fn entry(
     new: &Effective,
     now: SystemTime,
 ) -> Entry {
-    let layer = if author.is_some() { Layer::Operator } else { new.level.layer };
+    // Whoever asked for a reload is not who signed what then counts.
+    let author = author.filter(|_| subject != REMOTE);
+    let layer = match author {
+        Some(_) => Layer::Operator,
+        None if subject == REMOTE => Layer::Remote,
+        None => new.level.layer,
+    };
     let role = match (author, layer) {
         (None, Layer::Policy) => Role::Management,
         (None, Layer::Remote | Layer::Default) => Role::Agent,
@@ -95,7 +110,7 @@ fn entry(
     }
 }
 
-fn rfc3339(time: SystemTime) -> String {
+pub(super) fn rfc3339(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let millis = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
     jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX).to_string()
@@ -112,12 +127,23 @@ mod tests {
         let mut new = old.clone();
         assert_eq!(changes(&old, &new, None, UNIX_EPOCH), []);
         new.upload_enabled = false;
-        let author = Author { uid: Some(1000), user: Some("jo".into()), pid: Some(7), reason: Some("holiday".into()) };
+        let author = Author {
+            uid: Some(1000),
+            user: Some("jo".into()),
+            pid: Some(7),
+            reason: Some("holiday".into()),
+        };
         let written = changes(&old, &new, Some(&author), UNIX_EPOCH);
         assert_eq!(written.len(), 1);
         let entry = &written[0];
-        assert_eq!((entry.subject.as_str(), entry.from.as_deref(), entry.to.as_deref()), ("upload", Some("on"), Some("off")));
-        assert_eq!((entry.layer.as_deref(), entry.role.as_deref()), (Some("operator"), Some("administrator")));
+        assert_eq!(
+            (entry.subject.as_str(), entry.from.as_deref(), entry.to.as_deref()),
+            ("upload", Some("on"), Some("off"))
+        );
+        assert_eq!(
+            (entry.layer.as_deref(), entry.role.as_deref()),
+            (Some("operator"), Some("administrator"))
+        );
         assert_eq!((entry.user.as_deref(), entry.reason.as_deref()), (Some("jo"), Some("holiday")));
         assert_eq!(entry.time, "1970-01-01T00:00:00Z");
     }
@@ -126,7 +152,11 @@ mod tests {
     fn a_change_that_was_made_while_no_daemon_ran_is_found_at_the_start() {
         let effective = resolve(&[]);
         assert_eq!(changes_since(&[], &effective, UNIX_EPOCH), []);
-        let was = |level: &str| Entry { subject: "level".into(), to: Some(level.into()), ..Entry::default() };
+        let was = |level: &str| Entry {
+            subject: "level".into(),
+            to: Some(level.into()),
+            ..Entry::default()
+        };
         assert_eq!(changes_since(&[was("2")], &effective, UNIX_EPOCH), []);
         let found = changes_since(&[was("2"), was("3")], &effective, UNIX_EPOCH);
         assert_eq!((found[0].from.as_deref(), found[0].to.as_deref()), (Some("3"), Some("2")));
