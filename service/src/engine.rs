@@ -51,6 +51,7 @@ struct Parts {
     upload: watch::Receiver<Arc<UploadSettings>>,
     stop: watch::Receiver<Option<Duration>>,
     settings: Shared<Settings>,
+    probe_settings: candor_probes::Settings,
     failed: Shared<Vec<FailedProbe>>,
     statuses: Rc<RefCell<Vec<ProbeStatus>>>,
     asks: RefCell<mpsc::Sender<Ask>>,
@@ -91,6 +92,7 @@ impl Engine {
         let (stop, stops) = watch::channel(None);
         let (_, status) = Uploader::new(spool.clone());
         let parts = Rc::new(Parts {
+            probe_settings: probe_settings(&identity),
             spool,
             identity,
             host: ground.host.clone(),
@@ -106,6 +108,7 @@ impl Engine {
             status: RefCell::new(status),
         });
         parts.settings.set(first.settings.clone());
+        parts.probe_settings.limit_logs.set(first.limit_logs);
         let mut supervisor = Supervisor::default();
         let uploading = Rc::clone(&parts);
         supervisor.own("upload", move || uploading.upload());
@@ -122,6 +125,7 @@ impl Engine {
     /// Takes over a changed snapshot: lower first, then the rest.
     pub(crate) async fn obey(&self, snapshot: &Snapshot) {
         let plan = Arc::new(Plan::of(snapshot, &self.install_id));
+        self.parts.probe_settings.limit_logs.set(plan.limit_logs);
         let (old, new) = (self.plan.borrow().collecting.level, plan.collecting.level);
         if new != old {
             self.change_level(old, new).await;
@@ -190,6 +194,15 @@ impl Engine {
     }
 }
 
+/// What the probes are told of this installation.
+fn probe_settings(identity: &Identity) -> candor_probes::Settings {
+    let pseudonyms = identity.pseudonyms.clone();
+    candor_probes::Settings {
+        pseudonym: Arc::new(move |domain, value| pseudonyms.id(domain, value)),
+        ..candor_probes::Settings::default()
+    }
+}
+
 /// Commits, cleans up, and ends the store's thread.
 async fn close(spool: Spool) {
     if let Err(error) = spool.close().await {
@@ -209,7 +222,7 @@ impl Parts {
                 failed: self.failed.clone(),
             }),
         ];
-        all.extend(candor_probes::all());
+        all.extend(candor_probes::all(&self.probe_settings));
         let settings = PipelineSettings {
             host: self.host.clone(),
             boot: Arc::clone(&self.identity.boot),

@@ -21,6 +21,7 @@ const SECRET_FILE: &str = "secret";
 
 /// The keyed ids of this installation and the id of this boot.
 pub(crate) struct Identity {
+    pub(crate) pseudonyms: Pseudonyms,
     pub(crate) boot: Arc<str>,
 }
 
@@ -30,10 +31,10 @@ impl Identity {
     /// # Errors
     /// When a new secret cannot be made.
     pub(crate) fn load(state_dir: &Path) -> Result<Self, Failure> {
-        let secret = secret(&state_dir.join(SECRET_FILE))?;
+        let pseudonyms = Pseudonyms::new(secret(&state_dir.join(SECRET_FILE))?);
         // Where the system names no boot, each start of the agent counts as one.
         let boot = boot_id().map_or_else(|| random::<16>().map(|id| hex(&id)), Ok)?;
-        Ok(Self { boot: Pseudonyms::new(secret).id("boot", &boot).into() })
+        Ok(Self { boot: pseudonyms.id("boot", &boot).into(), pseudonyms })
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) struct Collecting {
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) collecting: Collecting,
+    /// No log records, at whatever level.
+    pub(crate) limit_logs: bool,
     pub(crate) upload: Arc<UploadSettings>,
     pub(crate) settings: Settings,
 }
@@ -41,6 +43,7 @@ impl Plan {
                 intervals: Intervals { sample: config.sample.interval, report: interval },
                 has_receiver,
             },
+            limit_logs: effective.words.limit_diagnostic_log_collection == Some(true),
             upload: Arc::new(UploadSettings {
                 enabled: effective.upload_enabled,
                 ceiling: effective.level.effective,

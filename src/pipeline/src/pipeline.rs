@@ -260,7 +260,7 @@ mod tests {
         let mut pipeline = Pipeline::new(PipelineSettings {
             host: Host::live(),
             boot: "b1".into(),
-            probes: candor_probes::all(),
+            probes: candor_probes::all(&candor_probes::Settings::default()),
             intervals: Intervals { sample: second, report: second },
         });
         let at = |seconds| Moment {

@@ -32,7 +32,7 @@ pub struct AgentFacts {
 /// One full round of all probes at `level`: two samples, then a report. Takes a little over 200 ms,
 /// and as long as the slowest probe's deadline where one hangs. Wants a tokio runtime with time.
 pub async fn preview(host: Host, level: Level, facts: AgentFacts) -> Vec<Draft> {
-    preview_of(host, candor_probes::all(), level, facts).await
+    preview_of(host, candor_probes::all(&candor_probes::Settings::default()), level, facts).await
 }
 
 async fn preview_of(

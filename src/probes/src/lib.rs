@@ -41,6 +41,7 @@ mod samples;
 #[cfg(unix)]
 mod scan;
 pub mod schedule;
+mod settings;
 mod smbios;
 mod window;
 
@@ -48,10 +49,11 @@ pub use host::Host;
 pub use probe::{Moment, Probe, ProbeError, ProbeStatus, Rhythm};
 pub use runner::Runner;
 pub use schedule::{Intervals, Schedule};
+pub use settings::{Pseudonym, Settings, Switch};
 
 /// Every probe of this build, lowest level first.
 #[must_use]
-pub fn all() -> Vec<Box<dyn Probe>> {
+pub fn all(_settings: &Settings) -> Vec<Box<dyn Probe>> {
     vec![
         Box::new(posture::Posture),
         Box::new(machine::Machine),

@@ -26,7 +26,7 @@ impl Rounds {
     /// The sampled probes of this build, before their first round.
     #[must_use]
     pub fn new(host: Host) -> Self {
-        let mut probes = crate::all();
+        let mut probes = crate::all(&crate::Settings::default());
         probes.retain(|probe| probe.rhythm() == Rhythm::Sampled);
         Self { host, probes }
     }

@@ -9,7 +9,7 @@
 #![cfg(unix)]
 
 use candor_model::{Event, EventDef, Record};
-use candor_probes::{Host, Moment, all};
+use candor_probes::{Host, Moment, Settings, all};
 
 #[path = "machines/board.rs"]
 mod board;
@@ -30,7 +30,7 @@ const SECRET: &str = "S3CR3T";
 /// The event of a type that the probes report of a recorded machine; `None` when there is none.
 fn said<E: EventDef>(tree: &Tree) -> Option<Event> {
     let host = Host::new(tree.root());
-    let mut probes = all();
+    let mut probes = all(&Settings::default());
     let reports = probes.iter_mut().map(|probe| probe.report(&host, Moment::default()));
     let events = reports.filter_map(Result::ok).flatten().filter_map(|record| match record {
         Record::Event(event) => Some(event),

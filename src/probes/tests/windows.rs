@@ -6,11 +6,11 @@
 #![cfg(windows)]
 
 use candor_model::{Event, EventDef, Level, Record, Value, events::device, events::security};
-use candor_probes::{Host, Moment, all};
+use candor_probes::{Host, Moment, Settings, all};
 
 fn said<E: EventDef>() -> Option<Event> {
     let host = Host::live();
-    let mut probes = all();
+    let mut probes = all(&Settings::default());
     let inventory = probes.iter_mut().filter(|probe| probe.level() <= Level::Basic);
     let reports = inventory.filter_map(|probe| probe.report(&host, Moment::default()).ok());
     reports.flatten().find_map(|record| match record {
