@@ -2,3 +2,4 @@
 //! the runtime, the signals and the way to say that it is ready.
 
 pub mod console;
+mod systemd;

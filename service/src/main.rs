@@ -8,6 +8,8 @@ use clap::Parser as _;
 
 fn main() -> ExitCode {
     candor_platform::tune_allocator();
+    // Before the first thread: the probes wake a right for the moment that they need it.
+    candor_platform::lower_privileges();
     let outcome = match Options::parse().action {
         Action::Run(run) => host::console::run(&run),
     };

@@ -1,14 +1,17 @@
-//! The foreground: runs until SIGTERM or ctrl-c, reads its configuration again on SIGHUP.
+//! The foreground: runs until SIGTERM or ctrl-c, reads its configuration again on SIGHUP. systemd starts
+//! it like this, too, and is told how it goes.
 
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tracing::level_filters::LevelFilter;
 
+use candor_platform::Word;
 use candor_policy::LogLevel;
 
 use crate::agent::Prepared;
 use crate::failure::Failure;
+use crate::host::systemd::Watcher;
 use crate::logging;
 use crate::options::Run;
 
@@ -27,7 +30,19 @@ pub fn run(run: &Run) -> Result<(), Failure> {
     LocalSet::new().block_on(&runtime, async {
         let (ended, reload) =
             signals().map_err(|source| Failure::System { what: "signal handlers", source })?;
-        prepared.run(|| tracing::info!("ready"), ended, reload).await
+        let watcher = Watcher::of_this_process();
+        let ready = || {
+            watcher.tell(Word::Ready);
+            tracing::info!("ready");
+        };
+        let ended = async {
+            ended.await;
+            watcher.tell(Word::Stopping);
+        };
+        tokio::select! {
+            outcome = prepared.run(ready, ended, reload) => outcome,
+            () = watcher.live() => Ok(()),
+        }
     })
 }
 

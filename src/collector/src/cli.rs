@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use candor_platform::{Manager, Word};
 use clap::{Args, Parser, Subcommand};
 
 use crate::init::Initialised;
@@ -166,9 +167,23 @@ fn serve(dir: PathBuf, args: ServeArgs) -> anyhow::Result<()> {
             .and_then(|()| out.flush())
             .context("cannot write the ready line to standard output")?;
         drop(out);
-        server.run(stop).await;
+        conduct(server, stop).await;
         Ok(())
     })
+}
+
+/// Serves until `stop`; a service manager that started us hears how it goes.
+async fn conduct(server: Server, stop: impl Future<Output = ()>) {
+    let Some(manager) = Manager::of_this_process() else { return server.run(stop).await };
+    manager.tell(Word::Ready);
+    let stop = async {
+        stop.await;
+        manager.tell(Word::Stopping);
+    };
+    tokio::select! {
+        () = server.run(stop) => {}
+        () = manager.live() => {}
+    }
 }
 
 impl QueryCommand {

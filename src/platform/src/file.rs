@@ -75,7 +75,8 @@ pub enum FileError {
 /// Whether a file may decide what this host tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// It belongs to root (SYSTEM, Administrators) or to us, and nobody else may write it.
+    /// It belongs to root (SYSTEM, Administrators) or to us, and nobody else may write it. To root also
+    /// what lies in the agent's private directory and is the agent's.
     Trusted,
     /// Somebody else owns it.
     WrongOwner {
@@ -90,7 +91,8 @@ pub enum Trust {
 }
 
 /// Replaces `path` by `bytes`: written beside it, synced, renamed, and the directory synced.
-/// `mode` is exact, whatever the umask; Windows takes the directory's permissions instead.
+/// `mode` is exact, whatever the umask; Windows takes the directory's permissions instead. What root
+/// writes into another user's private directory (the agent's state) is given to that user.
 /// A symbolic link at `path` is replaced, not followed. Blocks until the disk has it.
 ///
 /// # Errors
@@ -153,7 +155,7 @@ pub fn trust(path: &Path) -> Result<Trust, FileError> {
 /// # Errors
 /// [`FileError::Examine`].
 pub fn trust_of(file: &File, path: &Path) -> Result<Trust, FileError> {
-    imp::trust_of(file).map_err(|source| FileError::Examine { path: path.to_owned(), source })
+    imp::trust_of(file, path).map_err(|source| FileError::Examine { path: path.to_owned(), source })
 }
 
 fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {

@@ -3,13 +3,15 @@
 //! # Invariants
 //! - A mode is set on the open file before anything is written into it.
 //! - Where a link could redirect a write, it is not followed.
+//! - What root puts into the private directory of another user (the agent's state) becomes that
+//!   user's: the agent must be able to read what root's `agentctl` wrote.
 //!
 //! On failure: the system's error, for the facade to name.
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{
-    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown,
 };
 use std::path::Path;
 
@@ -22,12 +24,36 @@ pub(super) fn create_new(path: &Path, mode: u32) -> io::Result<File> {
     let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     // The umask may have taken bits away.
     file.set_permissions(Permissions::from_mode(mode))?;
+    give_away(&file, path)?;
     Ok(file)
 }
 
 pub(super) fn open_append(path: &Path, mode: u32) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.read(true).append(true).create(true).mode(mode).custom_flags(O_NOFOLLOW).open(path)
+    options.read(true).append(true).create(true).mode(mode).custom_flags(O_NOFOLLOW);
+    let file = options.open(path)?;
+    let facts = file.metadata()?;
+    // Only what is new: an old file may have another name elsewhere.
+    if facts.len() == 0 && facts.nlink() == 1 {
+        give_away(&file, path)?;
+    }
+    Ok(file)
+}
+
+/// Gives what root wrote to the one whose private directory it lies in.
+fn give_away(file: &File, path: &Path) -> io::Result<()> {
+    match private_owner(path) {
+        Some((uid, gid)) => fchown(file, Some(uid), Some(gid)),
+        None => Ok(()),
+    }
+}
+
+/// Where we are root and the directory of `path` is another user's alone: his id and his group.
+fn private_owner(path: &Path) -> Option<(u32, u32)> {
+    let facts = std::fs::metadata(super::parent(path)).ok()?;
+    let is_private = facts.mode() & 0o7777 == 0o700;
+    let is_another = is_private && facts.uid() != 0 && geteuid().is_root();
+    is_another.then(|| (facts.uid(), facts.gid()))
 }
 
 pub(super) fn replace(from: &Path, to: &Path) -> io::Result<()> {
@@ -57,16 +83,18 @@ pub(super) fn create_private_dir(path: &Path) -> io::Result<Option<String>> {
 }
 
 pub(super) fn trust(path: &Path) -> io::Result<Trust> {
-    std::fs::metadata(path).map(|facts| judge(&facts))
+    std::fs::metadata(path).map(|facts| judge(&facts, path))
 }
 
-pub(super) fn trust_of(file: &File) -> io::Result<Trust> {
-    file.metadata().map(|facts| judge(&facts))
+pub(super) fn trust_of(file: &File, path: &Path) -> io::Result<Trust> {
+    file.metadata().map(|facts| judge(&facts, path))
 }
 
-fn judge(facts: &Metadata) -> Trust {
+/// Root judges what lies in the agent's private directory as the agent does.
+fn judge(facts: &Metadata, path: &Path) -> Trust {
     let (uid, mode) = (facts.uid(), facts.mode() & 0o7777);
-    if uid != 0 && uid != geteuid().as_raw() {
+    let is_agents = || private_owner(path).is_some_and(|(owner, _)| owner == uid);
+    if uid != 0 && uid != geteuid().as_raw() && !is_agents() {
         Trust::WrongOwner { owner: format!("uid {uid}") }
     } else if mode & 0o022 != 0 {
         Trust::WritableByOthers { by: format!("mode {mode:04o}") }
@@ -124,6 +152,51 @@ mod tests {
         std::os::unix::fs::chown(&foreign, Some(4321), None).unwrap();
         let error = create_private_dir(&foreign).unwrap_err();
         assert!(matches!(error, FileError::ForeignDir { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn what_root_writes_into_a_private_directory_becomes_its_owners() {
+        if !geteuid().is_root() {
+            eprintln!("skipped: only root can give a file away");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let owner = |name: &str| {
+            let facts = std::fs::metadata(dir.path().join(name)).unwrap();
+            (facts.uid(), facts.gid())
+        };
+        let write = |name: &str| {
+            write_atomic(&dir.path().join(name), b"x", 0o644).unwrap();
+            append_line(&dir.path().join(format!("{name}.log")), "x", 0o600).unwrap();
+            append_line(&dir.path().join(format!("{name}.log")), "y", 0o600).unwrap();
+        };
+        std::os::unix::fs::chown(dir.path(), Some(4321), Some(4322)).unwrap();
+        std::fs::set_permissions(dir.path(), Permissions::from_mode(0o700)).unwrap();
+        write("private");
+        assert_eq!((owner("private"), owner("private.log")), ((4321, 4322), (4321, 4322)));
+        assert_eq!(trust(&dir.path().join("private")).unwrap(), Trust::Trusted);
+        std::os::unix::fs::chown(dir.path().join("private"), Some(4323), None).unwrap();
+        assert!(matches!(trust(&dir.path().join("private")).unwrap(), Trust::WrongOwner { .. }));
+        std::fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+        write("open");
+        assert_eq!((owner("open"), owner("open.log")), ((0, 0), (0, 0)));
+    }
+
+    #[test]
+    fn an_old_file_with_another_name_elsewhere_is_not_given_away() {
+        if !geteuid().is_root() {
+            eprintln!("skipped: only root can give a file away");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let (outside, private) = (dir.path().join("outside"), dir.path().join("private"));
+        std::fs::write(&outside, b"").unwrap();
+        std::fs::create_dir(&private).unwrap();
+        std::fs::hard_link(&outside, private.join("audit.log")).unwrap();
+        std::fs::set_permissions(&private, Permissions::from_mode(0o700)).unwrap();
+        std::os::unix::fs::chown(&private, Some(4321), None).unwrap();
+        append_line(&private.join("audit.log"), "x", 0o600).unwrap();
+        assert_eq!(std::fs::metadata(&outside).unwrap().uid(), 0);
     }
 
     #[test]

@@ -81,7 +81,7 @@ pub(super) fn trust(path: &Path) -> io::Result<Trust> {
     trust_of(&open_for_control(path)?)
 }
 
-pub(super) fn trust_of(file: &File) -> io::Result<Trust> {
+pub(super) fn trust_of(file: &File, _path: &Path) -> io::Result<Trust> {
     let (owner, writer) = security::owner_and_writer(file)?;
     Ok(if !security::is_trusted(&owner) {
         Trust::WrongOwner { owner }

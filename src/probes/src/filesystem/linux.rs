@@ -1,16 +1,20 @@
-//! Linux: the mounts of `/proc/self/mountinfo`, each asked by `statvfs`.
+//! Linux: the mounts of the host's first process, each asked by `statvfs`.
+//!
+//! Its table and not our own: a service manager that confines this agent shows it everything as
+//! read-only, and bind mounts that the host does not have.
 //!
 //! # Invariants
 //! - Only types of [`LOCAL_TYPES`] are asked; of several mounts of one device the one with the
 //!   shortest path, of several mounts on one path the last, as `df` does it.
 //! - What is asked is what the table says: where the device number can be compared, a path whose
 //!   device is another (covered by a later mount, or a recorded machine's) gives no number.
+//! - What this agent does not see (a home directory that is hidden from it) gives no number.
 //! - Images on loop devices are left out: they are always full.
 //!
 //! A mount that cannot be asked is left out; without the table the round fails.
 
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::FileSystem;
 use crate::{Host, ProbeError};
@@ -34,17 +38,26 @@ struct Mount {
 
 /// Every local file system, in the order of the table.
 pub(super) fn measure(host: &Host) -> Result<Vec<FileSystem>, ProbeError> {
-    let table = host.require(&table(host))?;
+    let own = host.proc("self/mountinfo");
+    let table = match host.content(&host.proc("1/mountinfo")) {
+        Some(table) => table,
+        None => host.require(&own)?,
+    };
+    // A recorded machine has no other view.
+    let own = if host.is_live() { host.content(&own) } else { None };
+    let own = own.filter(|own| *own != table).map(|own| own.lines().filter_map(parse).collect());
     Ok(select(table.lines().filter_map(parse).collect())
         .into_iter()
+        .filter(|mount| own.as_ref().is_none_or(|own: &Vec<Mount>| is_visible(own, mount)))
         .filter_map(|mount| ask(host, mount))
         .collect())
 }
 
-/// This process' mounts, or those of another host's first process.
-fn table(host: &Host) -> PathBuf {
-    let first = host.proc("1/mountinfo");
-    if !host.is_live() && first.exists() { first } else { host.proc("self/mountinfo") }
+/// Whether a path leads to the same device in our own table: the last of the longest that hold it.
+fn is_visible(own: &[Mount], mount: &Mount) -> bool {
+    let holds = |other: &&Mount| Path::new(&mount.path).starts_with(&other.path);
+    let nearest = own.iter().filter(holds).max_by_key(|other| other.path.len());
+    nearest.is_some_and(|nearest| nearest.device == mount.device)
 }
 
 /// See proc(5): `ID PARENT MAJOR:MINOR ROOT PATH OPTIONS [TAG…] - TYPE SOURCE SUPEROPTIONS`.
@@ -171,6 +184,22 @@ mod tests {
             3 0 8:3 / /mnt rw - ext4 /dev/sda3 rw\n\
             4 0 0:90 / /mnt rw - nfs4 server:/x rw\n";
         assert_eq!(paths(table), ["/srv"]);
+    }
+
+    #[test]
+    fn what_is_hidden_from_this_agent_is_not_seen() {
+        let parsed = |table: &str| table.lines().filter_map(parse).collect::<Vec<_>>();
+        let own = parsed(
+            "1 0 8:2 / / ro - ext4 /dev/sda2 rw\n\
+            2 1 8:2 /var/lib/candor /var/lib/candor rw - ext4 /dev/sda2 rw\n\
+            3 1 0:40 / /home rw - btrfs /dev/sdb1 rw\n\
+            4 3 0:22 /systemd/inaccessible/dir /home ro - tmpfs tmpfs rw\n",
+        );
+        let seen = |line: &str| is_visible(&own, &parsed(line)[0]);
+        assert!(seen("1 0 8:2 / / rw - ext4 /dev/sda2 rw"));
+        assert!(seen("1 0 8:2 / /srv rw - ext4 /dev/sda2 rw"));
+        assert!(!seen("1 0 0:40 / /home rw - btrfs /dev/sdb1 rw"));
+        assert!(!seen("1 0 8:3 / /mnt rw - ext4 /dev/sda3 rw"));
     }
 
     #[test]

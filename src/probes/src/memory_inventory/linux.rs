@@ -9,7 +9,11 @@ use crate::{Host, ProbeError, smbios};
 
 pub(super) fn memory(host: &Host) -> Result<Memory, ProbeError> {
     let meminfo = host.require(&host.proc("meminfo"))?;
-    let table = host.bytes(&host.sys("firmware/dmi/tables/DMI"));
+    let table = {
+        // The table is root's; what is taken from it is not.
+        let _raised = candor_platform::raise_to_read();
+        host.bytes(&host.sys("firmware/dmi/tables/DMI"))
+    };
     let modules = table.and_then(|table| smbios::modules(&table));
     let listed = modules.as_deref().and_then(smbios::installed);
     Ok(Memory {

@@ -56,6 +56,8 @@ impl Reader {
     #[expect(clippy::unused_self, reason = "one signature with Windows")]
     pub(super) fn handles(&self, host: &Host, pid: u32) -> Option<u64> {
         let path = host.proc(&format!("{pid}/fd"));
+        // Another user's process shows its directory to nobody else.
+        let _raised = candor_platform::raise_to_read();
         let entries = fs::read_dir(&path).ok()?;
         let told = if host.is_live() { path.metadata().ok()?.len() } else { 0 };
         if told > 0 { Some(told) } else { u64::try_from(entries.count()).ok() }
