@@ -11,6 +11,7 @@ pub mod security;
 pub(crate) static ALL: &[&EventEntry] = &[
     agent::Settings::ENTRY,
     agent::Change::ENTRY,
+    agent::Gap::ENTRY,
     security::Posture::ENTRY,
     device::Machine::ENTRY,
     device::Processor::ENTRY,

@@ -68,6 +68,20 @@ event! {
     }
 }
 
+event! {
+    /// Records that will never arrive: a range of sequence numbers that this agent dropped, and why. Told before older records are caught up, so that silence and loss can be told apart.
+    pub struct Gap = "candor.gap", Security, "to know whether the data is complete and what it costs" {
+        /// Why: the drop reason's word.
+        cause: &'static str, Performance;
+        /// Records dropped in the range.
+        count: u64, Performance, unit = "{record}";
+        /// The first sequence number of the range.
+        first: u64, Performance;
+        /// The last sequence number of the range; where `count` is less than the range, some numbers in it were delivered.
+        last: u64, Performance;
+    }
+}
+
 nested! {
     /// A drop reason with its count.
     pub struct Dropped {
