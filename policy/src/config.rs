@@ -29,6 +29,7 @@ pub use duration::parse_duration;
 
 use section::{Section, choice, unknown};
 
+use crate::address::Url;
 use crate::document::{Entry, entries, parse, raw, take_word};
 use crate::finding::{Finding, Findings, Severity};
 use crate::keys::{Key, Words};
@@ -94,6 +95,8 @@ pub struct UploadConfig {
     pub max_bytes_per_day: Option<u64>,
     /// Whether one pin is enough.
     pub allow_single_pin: bool,
+    /// Tried in this order where `EventsEndpoint` cannot be reached; the same pins and roots count.
+    pub fallback_endpoints: Vec<Url>,
 }
 
 impl UploadConfig {
@@ -327,6 +330,7 @@ fn read_upload(config: &mut Config, section: &mut Section<'_, '_, '_>) {
     upload.compression = section.choice("compression", &compressions).unwrap_or_default();
     upload.max_bytes_per_day = section.bytes("max_bytes_per_day");
     upload.allow_single_pin = section.switch("allow_single_pin").unwrap_or(false);
+    upload.fallback_endpoints = section.urls("fallback_endpoints").unwrap_or_default();
     section.both_or_none("client_cert", "client_key");
 }
 
@@ -416,6 +420,7 @@ interval = "100ms"
 compression = "gzip"
 max_bytes_per_day = "1GiB"
 allow_single_pin = true
+fallback_endpoints = ["https://b.example.org", "https://[::1]:8443/otlp"]
 
 [sample]
 interval = "1s"
@@ -450,6 +455,8 @@ dir = "/var/log/candor"
         assert_eq!(upload.interval, Some(Duration::from_millis(100)));
         assert_eq!((upload.compression, upload.allow_single_pin), (Compression::Gzip, true));
         assert_eq!(upload.day_limit(Level::Basic), 1 << 30);
+        let fallbacks: Vec<_> = upload.fallback_endpoints.iter().map(Url::to_string).collect();
+        assert_eq!(fallbacks, ["https://b.example.org", "https://[::1]:8443/otlp"]);
         assert_eq!(config.sample.interval, Duration::from_secs(1));
         assert_eq!((config.spool.min_free, config.spool.keep_without_endpoint), (Some(4096), true));
         assert_eq!(config.journal.max_age, Duration::from_hours(1));
@@ -469,6 +476,7 @@ spool = 5
 interval = "5"
 client_cert = "c.pem"
 compresion = "zstd"
+fallback_endpoints = ["https://a.example.org", "http://plain.example.org"]
 
 [sample]
 interval = "10ms"
@@ -494,11 +502,12 @@ level = "loud"
                 "agent.toml:8:12: upload.interval: \"5\" is no duration: write a number and ms, s, m, h or d, such as \"15m\"",
                 "agent.toml:9:1: upload.client_cert: needs client_key beside it: state both or none",
                 "agent.toml:10:1: upload.compresion: is an unknown key: write compression, or remove it",
-                "agent.toml:13:12: sample.interval: \"10ms\" is too short: write at least 100ms",
-                "agent.toml:16:13: ingest.otlp_http: \"0.0.0.0:4318\" is no loopback address: write one such as \"127.0.0.1:4318\"",
-                "agent.toml:19:13: journal.max_bytes: \"16 MiB\" is no size: write a number and B, KiB, MiB or GiB, such as \"64MiB\"",
-                "agent.toml:20:11: journal.max_age: 7 is no duration: write a text such as \"15m\"",
-                "agent.toml:23:9: log.level: \"loud\" is unknown: write one of \"error\", \"warn\", \"info\", \"debug\", \"trace\"",
+                "agent.toml:11:22: upload.fallback_endpoints: `http://plain.example.org` is no https URL: write https://HOST: write a list of https URLs such as [\"https://telemetry.example.org\"]",
+                "agent.toml:14:12: sample.interval: \"10ms\" is too short: write at least 100ms",
+                "agent.toml:17:13: ingest.otlp_http: \"0.0.0.0:4318\" is no loopback address: write one such as \"127.0.0.1:4318\"",
+                "agent.toml:20:13: journal.max_bytes: \"16 MiB\" is no size: write a number and B, KiB, MiB or GiB, such as \"64MiB\"",
+                "agent.toml:21:11: journal.max_age: 7 is no duration: write a text such as \"15m\"",
+                "agent.toml:24:9: log.level: \"loud\" is unknown: write one of \"error\", \"warn\", \"info\", \"debug\", \"trace\"",
             ]
         );
     }

@@ -13,6 +13,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::bytes::parse_bytes;
 use super::duration::parse_duration;
+use crate::address::Url;
 use crate::document::{Entry, entries, raw};
 use crate::finding::{Findings, nearest};
 use crate::keys::Raw;
@@ -95,6 +96,16 @@ impl<'a, 'f, 't> Section<'a, 'f, 't> {
         self.take(key, |raw, _| match raw {
             Raw::Text(text) if !text.is_empty() => Ok(PathBuf::from(text)),
             other => Err(format!("{other} is no path: write the path of a file or directory")),
+        })
+    }
+
+    /// A list of https URLs; one that is none refuses the whole list.
+    pub(super) fn urls(&mut self, key: &'static str) -> Option<Vec<Url>> {
+        self.take(key, |raw, _| {
+            let write = "write a list of https URLs such as [\"https://telemetry.example.org\"]";
+            let Raw::List(texts) = raw else { return Err(format!("{raw} is no list: {write}")) };
+            let url = |text: &String| text.parse::<Url>().map_err(|e| format!("{e}: {write}"));
+            texts.iter().map(url).collect()
         })
     }
 
