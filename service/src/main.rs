@@ -8,6 +8,8 @@ use clap::Parser as _;
 
 fn main() -> ExitCode {
     candor_platform::tune_allocator();
+    // Before the first thread: after `disable` no lookup may go on for long.
+    candor_platform::bound_name_lookups();
     // Before the first thread: the probes wake a right for the moment that they need it.
     candor_platform::lower_privileges();
     let outcome = match Options::parse().action {

@@ -17,6 +17,7 @@ mod endpoint;
 mod file;
 mod layout;
 mod lock;
+mod lookup;
 mod memory;
 mod name;
 mod notify;
@@ -37,6 +38,7 @@ pub use file::{
 };
 pub use layout::{Endpoint, Layout, ROOT_VARIABLE};
 pub use lock::InstanceLock;
+pub use lookup::bound_name_lookups;
 pub use memory::{trim, tune_allocator};
 pub use name::host_name;
 pub use notify::{Manager, Word};
