@@ -17,7 +17,8 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, Connection, SendRequest};
 use hyper::header::{
-    ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT,
+    ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, RETRY_AFTER,
+    USER_AGENT,
 };
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
@@ -48,6 +49,23 @@ pub(crate) struct Post {
     pub(crate) body: Bytes,
     /// How it was compressed.
     pub(crate) compression: Compression,
+}
+
+/// One request for a document.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Get<'a> {
+    /// From the root of the host.
+    pub(crate) path: &'a str,
+    /// The tag of the document that is held.
+    pub(crate) etag: Option<&'a str>,
+}
+
+/// The answer to a [`Get`].
+#[derive(Clone, Debug)]
+pub(crate) struct Got {
+    pub(crate) status: u16,
+    pub(crate) etag: Option<String>,
+    pub(crate) body: Body,
 }
 
 /// The half of a connection that moves bytes; `None` when it has ended.
@@ -110,23 +128,49 @@ impl Link {
             Ok(request) => request,
             Err(error) => return Answer::Unready(format!("the request cannot be made: {error}")),
         };
+        match self.ask(request, timing).await {
+            Err(answer) => answer,
+            Ok((head, body)) => {
+                let retry_after = text(&head, &RETRY_AFTER);
+                classify(post.kind, head.status().as_u16(), retry_after, &body)
+            }
+        }
+    }
+
+    /// Asks for a document, and waits for all of it.
+    pub(crate) async fn get(
+        &mut self,
+        destination: &Destination,
+        get: &Get<'_>,
+        timing: &Timing,
+    ) -> Result<Got, Answer> {
+        let request = document_request(destination, get)
+            .map_err(|error| Answer::Unready(format!("the request cannot be made: {error}")))?;
+        let (head, body) = self.ask(request, timing).await?;
+        Ok(Got { status: head.status().as_u16(), etag: text(&head, &ETAG), body })
+    }
+
+    /// One request within its time; a link that is no use afterwards is closed.
+    async fn ask(
+        &mut self,
+        request: Request<Full<Bytes>>,
+        timing: &Timing,
+    ) -> Result<(Response<()>, Body), Answer> {
         match timeout(timing.request, self.exchange(request)).await {
             Err(_) => {
                 self.connection = None;
-                Answer::TimedOut("the answer to a request".into())
+                Err(Answer::TimedOut("the answer to a request".into()))
             }
             Ok(Err(error)) => {
                 self.connection = None;
-                classify_error(&error)
+                Err(classify_error(&error))
             }
             Ok(Ok((head, body))) => {
                 if matches!(body, Body::Unread(_)) {
                     // The rest of it is still on the way.
                     self.connection = None;
                 }
-                let retry_after = head.headers().get(RETRY_AFTER);
-                let retry_after = retry_after.and_then(|value| value.to_str().ok());
-                classify(post.kind, head.status().as_u16(), retry_after.map(Into::into), &body)
+                Ok((head, body))
             }
         }
     }
@@ -176,6 +220,27 @@ fn request(
         request = request.header(CONTENT_ENCODING, encoding);
     }
     request.body(Full::new(post.body.clone()))
+}
+
+fn document_request(
+    destination: &Destination,
+    get: &Get<'_>,
+) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
+    let mut request = Request::builder()
+        .method(Method::GET)
+        .uri(get.path)
+        .header(HOST, destination.endpoint.authority())
+        .header(USER_AGENT, AGENT)
+        .header(ACCEPT, "application/json");
+    if let Some(etag) = get.etag {
+        request = request.header(IF_NONE_MATCH, etag);
+    }
+    request.body(Full::default())
+}
+
+/// A header, where it is printable text.
+fn text(head: &Response<()>, name: &hyper::header::HeaderName) -> Option<String> {
+    head.headers().get(name).and_then(|value| value.to_str().ok()).map(Into::into)
 }
 
 async fn read(head: &Response<()>, mut body: Incoming) -> Result<Body, hyper::Error> {

@@ -22,6 +22,7 @@ pub mod decision;
 mod destination;
 mod dial;
 mod drain;
+mod fetch;
 mod http;
 mod inbox;
 pub mod pins;
@@ -34,6 +35,7 @@ mod uploader;
 mod verifier;
 
 pub use answer::{Answer, Said};
+pub use fetch::{Fetched, fetch};
 pub use settings::{BadEndpoint, Compression, Destination, Endpoint, Timing, UploadSettings};
 pub use status::{Command, Flushed, State, UploadStatus};
 pub use tls::Session;

@@ -105,6 +105,14 @@ impl Uploader {
     }
 }
 
+/// Whether a destination has fewer different pins than its owner must state.
+pub(crate) fn too_few_pins(destination: &Destination) -> Option<Trouble> {
+    let pins = destination.pins.iter().collect::<BTreeSet<_>>().len();
+    let fewest = if destination.allow_single_pin { 1 } else { FEWEST_PINS };
+    let detail = || format!("{pins} of at least {fewest} different CertificatePins");
+    (pins < fewest).then(|| Trouble::new(Reason::TooFewPins, detail()))
+}
+
 /// What the uploader is waiting for.
 #[derive(Debug)]
 enum Phase {
@@ -131,11 +139,8 @@ impl Phase {
         let Some(destination) = &settings.destination else {
             return held(Trouble::new(Reason::NoEndpoint, "no endpoint is configured"));
         };
-        let pins = destination.pins.iter().collect::<BTreeSet<_>>().len();
-        let fewest = if destination.allow_single_pin { 1 } else { FEWEST_PINS };
-        if pins < fewest {
-            let detail = format!("{pins} of at least {fewest} different CertificatePins");
-            return held(Trouble::new(Reason::TooFewPins, detail));
+        if let Some(trouble) = too_few_pins(destination) {
+            return held(trouble);
         }
         Self::Idle { next: first }
     }

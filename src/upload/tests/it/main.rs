@@ -5,6 +5,7 @@
 mod answers;
 mod bench;
 mod certificates;
+mod fetch;
 mod pki;
 mod proxy;
 mod running;

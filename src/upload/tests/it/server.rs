@@ -218,7 +218,7 @@ async fn request(
     let (line, _) = head.split_once("\r\n").unwrap();
     let mut seen =
         Seen { connection, line: line.into(), head: head.clone(), body: Vec::new(), wire: 0 };
-    let mut body = vec![0; seen.header("content-length").unwrap().parse().unwrap()];
+    let mut body = vec![0; seen.header("content-length").unwrap_or("0").parse().unwrap()];
     stream.read_exact(&mut body).await?;
     seen.wire = body.len();
     seen.body = match seen.header("content-encoding") {
