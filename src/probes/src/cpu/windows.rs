@@ -24,7 +24,7 @@ const UNITS_PER_TICK: u64 = 100_000;
 
 /// Reads this OS.
 #[derive(Debug, Default)]
-pub(super) struct Reader;
+pub(super) struct Reader {}
 
 impl Reader {
     /// Which modes Windows tells: user, system and idle.
@@ -48,7 +48,7 @@ impl Reader {
     }
 
     /// Time since boot, by the clock that counts suspended time.
-    #[expect(clippy::unused_self, reason = "one signature with Linux")]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "one signature with Linux")]
     pub(super) fn uptime(&self, _host: &Host, now: Moment) -> Option<Duration> {
         Some(now.boot)
     }
@@ -80,8 +80,8 @@ mod tests {
 
     #[test]
     fn this_hosts_times_go_on_and_only_told_modes_have_any() {
-        let first = Reader.read(&Host::live()).unwrap();
-        let second = Reader.read(&Host::live()).unwrap();
+        let first = Reader::default().read(&Host::live()).unwrap();
+        let second = Reader::default().read(&Host::live()).unwrap();
         let (first, second) = (first.ticks.unwrap(), second.ticks.unwrap());
         assert!(first.iter().sum::<u64>() > 0);
         for (at, is_told) in Reader::TELLS.into_iter().enumerate() {
