@@ -16,8 +16,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::init::Initialised;
 use crate::query::{self, Format};
-use crate::serve::{Server, Settings};
-use crate::stop;
+use crate::serve::{ServeError, Server, Settings};
+use crate::{settings, stop};
 
 /// Where `agent.toml` points to and `serve` listens unless told otherwise.
 pub(crate) const DEFAULT_PORT: u16 = 8443;
@@ -45,6 +45,9 @@ enum Command {
     Init(InitArgs),
     /// Receive OTLP/HTTP over TLS until SIGTERM or ctrl-c
     Serve(ServeArgs),
+    /// Sign remote settings for the agents, or serve nothing but them
+    #[command(subcommand)]
+    Settings(SettingsCommand),
     /// Look at what arrived, also while `serve` runs
     #[command(subcommand)]
     Query(QueryCommand),
@@ -72,6 +75,28 @@ struct ServeArgs {
     /// Answer 503 once the store has this many bytes; without it the disk is the limit
     #[arg(long, value_name = "BYTES")]
     max_store_bytes: Option<u64>,
+}
+
+#[derive(Debug, Subcommand)]
+enum SettingsCommand {
+    /// Sign a document; `serve` gives it to the agents from then on
+    Sign {
+        /// The secret key of minisign that signs; `init` makes one in offline/settings.key
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// The document, in JSON
+        #[arg(long, value_name = "FILE")]
+        document: PathBuf,
+        /// Where the signed document goes, if not settings.json in --dir
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Serve the signed document in --dir over TLS, and take no records
+    Serve {
+        /// Address and port to listen on; port 0 takes a free one, which the ready line names
+        #[arg(long, value_name = "ADDRESS:PORT", default_value_t = SocketAddr::from(([127, 0, 0, 1], DEFAULT_PORT)))]
+        listen: SocketAddr,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -124,7 +149,15 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Init(args) => init(&self.place.dir, &args),
-            Command::Serve(args) => serve(self.place.dir, args),
+            Command::Serve(args) => {
+                let settings = Settings {
+                    store: args.store,
+                    max_store_bytes: args.max_store_bytes,
+                    ..Settings::new(self.place.dir, args.listen)
+                };
+                serve(Server::bind(settings))
+            }
+            Command::Settings(command) => command.run(self.place.dir),
             Command::Query(command) => command.run(&self.place.dir),
         }
     }
@@ -141,18 +174,13 @@ fn init(dir: &Path, args: &InitArgs) -> anyhow::Result<()> {
     written.context("cannot write to standard output")
 }
 
-fn serve(dir: PathBuf, args: ServeArgs) -> anyhow::Result<()> {
+fn serve(binding: impl Future<Output = Result<Server, ServeError>>) -> anyhow::Result<()> {
     candor_platform::tune_allocator();
     tracing_subscriber::fmt()
         .with_writer(io::stderr)
         .with_max_level(tracing_subscriber::filter::LevelFilter::INFO)
         .with_ansi(false)
         .init();
-    let settings = Settings {
-        store: args.store,
-        max_store_bytes: args.max_store_bytes,
-        ..Settings::new(dir, args.listen)
-    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -160,7 +188,7 @@ fn serve(dir: PathBuf, args: ServeArgs) -> anyhow::Result<()> {
     runtime.block_on(async {
         // Before the ready line: whoever reads it may send a signal at once.
         let stop = stop::requested().context("cannot listen for signals")?;
-        let server = Server::bind(settings).await?;
+        let server = binding.await?;
         let address = server.local_addr();
         let mut out = io::stdout().lock();
         writeln!(out, "{{\"listening\":\"https://{address}\"}}")
@@ -183,6 +211,21 @@ async fn conduct(server: Server, stop: impl Future<Output = ()>) {
     tokio::select! {
         () = server.run(stop) => {}
         () = manager.live() => {}
+    }
+}
+
+impl SettingsCommand {
+    fn run(self, dir: PathBuf) -> anyhow::Result<()> {
+        match self {
+            Self::Sign { key, document, out } => {
+                let out = out.unwrap_or_else(|| dir.join(settings::FILE_NAME));
+                Ok(settings::sign(&key, &document, &out)?)
+            }
+            Self::Serve { listen } => {
+                let settings = Settings::new(dir, listen);
+                serve(async move { Server::bind_settings(&settings).await })
+            }
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! `init`: writes what [`crate::certificates`] made, and says what agents need to know of it.
 //!
 //! ```text
-//! DIR/ca.pem  server.pem  server.key  agent.toml is only printed
-//! DIR/offline/ca.key  backup.key      to be moved away; `serve` never reads it
+//! DIR/ca.pem  server.pem  server.key  settings.pub  agent.toml is only printed
+//! DIR/offline/ca.key  backup.key  settings.key      to be moved away; `serve` never reads it
 //! ```
 //!
 //! # Invariants
@@ -33,6 +33,8 @@ pub(crate) const SERVER_KEY: &str = "server.key";
 const OFFLINE: &str = "offline";
 const AUTHORITY_KEY: &str = "ca.key";
 const BACKUP_KEY: &str = "backup.key";
+const SETTINGS_KEY: &str = "settings.key";
+const SETTINGS_PUBLIC: &str = "settings.pub";
 
 /// Mode of a key.
 const PRIVATE: u32 = 0o600;
@@ -66,6 +68,9 @@ pub enum InitError {
     /// No identity.
     #[error("cannot make certificates")]
     Certificates(#[source] CertificateError),
+    /// No key for remote settings.
+    #[error("cannot make the key that signs settings")]
+    SettingsKey(#[source] minisign::PError),
     /// A file or directory could not be written.
     #[error("cannot write {}", path.display())]
     Write {
@@ -86,6 +91,8 @@ pub struct Initialised {
     pub ca_file: String,
     /// Pin of the server key, then of the backup key.
     pub pins: [Pin; 2],
+    /// The public key of the one that signs remote settings: for `SettingsKeys`.
+    pub settings_key: String,
     /// A complete `agent.toml` for an agent that reaches this collector.
     pub agent_toml: String,
     authority_expires: SystemTime,
@@ -105,24 +112,31 @@ impl Initialised {
             return Err(InitError::Path { path: dir });
         };
         let identity = Identity::make(names, SystemTime::now()).map_err(InitError::Certificates)?;
-        write_all(&dir, &identity)?;
+        let signer = Signer::make().map_err(InitError::SettingsKey)?;
+        write_all(&dir, &identity, &signer)?;
         let host = names.first().map_or("localhost", String::as_str);
-        let agent_toml = agent_toml(host, &ca_file, &identity.pins);
+        let agent_toml = agent_toml(host, &ca_file, &identity.pins, &signer.public);
         Ok(Self {
             dir,
             ca_file,
             pins: identity.pins,
+            settings_key: signer.public,
             agent_toml,
             authority_expires: identity.authority_expires,
             server_expires: identity.server_expires,
         })
     }
 
-    /// `{"ca_file","pins","agent_toml"}`.
+    /// `{"ca_file","pins","settings_key","agent_toml"}`.
     #[must_use]
     pub fn json(&self) -> serde_json::Value {
         let pins: Vec<_> = self.pins.iter().map(Pin::to_string).collect();
-        json!({ "ca_file": self.ca_file, "pins": pins, "agent_toml": self.agent_toml })
+        json!({
+            "ca_file": self.ca_file,
+            "pins": pins,
+            "settings_key": self.settings_key,
+            "agent_toml": self.agent_toml,
+        })
     }
 
     /// The same for a person.
@@ -141,6 +155,7 @@ Made in {dir}:
 Made in {offline}, to be moved to a safe place away from this host (serve never reads it):
   {AUTHORITY_KEY}      signs the next server certificate
   {BACKUP_KEY}  takes the place of {SERVER_KEY} if that is lost or stolen; agents trust it already
+  {SETTINGS_KEY}  signs remote settings (minisign); {SETTINGS_PUBLIC} is its public half
 
 Pins:
   {server}  the server's key
@@ -159,15 +174,36 @@ agent.toml for every agent:
     }
 }
 
+/// The key that signs remote settings, in the files' form of minisign.
+struct Signer {
+    secret_file: String,
+    public_file: String,
+    public: String,
+}
+
+impl Signer {
+    /// Without a password: it lies beside the authority's key, to be moved away with it.
+    fn make() -> Result<Self, minisign::PError> {
+        let pair = minisign::KeyPair::generate_unencrypted_keypair()?;
+        Ok(Self {
+            secret_file: pair.sk.to_box(Some("Candor remote settings, secret key"))?.into_string(),
+            public_file: pair.pk.to_box()?.into_string(),
+            public: pair.pk.to_base64(),
+        })
+    }
+}
+
 /// Writes every file, keys first; checks before the first that none is there.
-fn write_all(dir: &Path, identity: &Identity) -> Result<(), InitError> {
+fn write_all(dir: &Path, identity: &Identity, signer: &Signer) -> Result<(), InitError> {
     let offline = dir.join(OFFLINE);
     let files = [
         (offline.join(AUTHORITY_KEY), &identity.authority_key, PRIVATE),
         (offline.join(BACKUP_KEY), &identity.backup_key, PRIVATE),
+        (offline.join(SETTINGS_KEY), &signer.secret_file, PRIVATE),
         (dir.join(SERVER_KEY), &identity.server_key, PRIVATE),
         (dir.join(SERVER_CERTIFICATE), &identity.server, PUBLIC),
         (dir.join(AUTHORITY), &identity.authority, PUBLIC),
+        (dir.join(SETTINGS_PUBLIC), &signer.public_file, PUBLIC),
     ];
     if let Some((path, ..)) = files.iter().find(|(path, ..)| path.symlink_metadata().is_ok()) {
         return Err(InitError::Exists { path: path.clone() });
@@ -185,7 +221,7 @@ fn write_all(dir: &Path, identity: &Identity) -> Result<(), InitError> {
     Ok(())
 }
 
-fn agent_toml(host: &str, ca_file: &str, pins: &[Pin; 2]) -> String {
+fn agent_toml(host: &str, ca_file: &str, pins: &[Pin; 2], settings_key: &str) -> String {
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     // JSON's escapes are all TOML's too.
     let ca_file = json!(ca_file);
@@ -198,6 +234,9 @@ CertificatePins = [
     \"{server}\",
     \"{backup}\",
 ]
+# Settings from afar, which can only lower; without these two lines there are none.
+# SettingsEndpoint = \"https://{host}:{DEFAULT_PORT}\"
+# SettingsKeys = [\"{settings_key}\"]
 
 [upload]
 # Where this host keeps a copy of the collector's {AUTHORITY}.

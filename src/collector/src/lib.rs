@@ -4,6 +4,7 @@
 //! init:   certificates -> files under --dir, pins and an agent.toml for the agents
 //! serve:  tls (accept, handshake) -> export (intake -> codec -> rows) -> store (one writer) -> 200
 //! query:  store (read only) -> table or NDJSON
+//! settings: a signed document for the agents, GET /v1/settings
 //! ```
 //!
 //! # Invariants
@@ -24,6 +25,7 @@ mod query;
 mod refusal;
 mod row;
 pub mod serve;
+pub mod settings;
 mod stop;
 mod store;
 mod tls;

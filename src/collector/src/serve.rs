@@ -19,6 +19,7 @@ use tokio::net::TcpListener;
 
 use crate::export;
 pub use crate::intake::Limits;
+use crate::settings;
 use crate::store::{self, Store, StoreError};
 use crate::tls::{self, Front, TlsError};
 
@@ -70,7 +71,8 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     front: Front,
-    store: Store,
+    /// None where only settings are served.
+    store: Option<Store>,
 }
 
 impl fmt::Debug for Server {
@@ -85,15 +87,26 @@ impl Server {
     /// # Errors
     /// Any of the three failed.
     pub async fn bind(settings: Settings) -> Result<Self, ServeError> {
+        let mut server = Self::bind_settings(&settings).await?;
+        let path = settings.store.unwrap_or_else(|| settings.dir.join(store::FILE_NAME));
+        let store = Store::open(&path, settings.max_store_bytes).map_err(ServeError::Store)?;
+        let exports = export::routes(store.clone(), settings.limits);
+        server.front.app = server.front.app.merge(exports);
+        Ok(Self { store: Some(store), ..server })
+    }
+
+    /// The same without a store: it serves the signed settings and takes no records.
+    ///
+    /// # Errors
+    /// The keys cannot be used, or the address not be bound.
+    pub async fn bind_settings(settings: &Settings) -> Result<Self, ServeError> {
         let acceptor = tls::acceptor(&settings.dir).map_err(ServeError::Tls)?;
         let listen = |source| ServeError::Listen { address: settings.listen, source };
         let listener = TcpListener::bind(settings.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let path = settings.store.unwrap_or_else(|| settings.dir.join(store::FILE_NAME));
-        let store = Store::open(&path, settings.max_store_bytes).map_err(ServeError::Store)?;
-        let limits = settings.limits;
-        let front = Front { acceptor, app: export::routes(store.clone(), limits), limits };
-        Ok(Self { listener, address, front, store })
+        let app = settings::routes(&settings.dir);
+        let front = Front { acceptor, app, limits: settings.limits };
+        Ok(Self { listener, address, front, store: None })
     }
 
     /// The address that it listens on, with the port that the system chose.
@@ -109,8 +122,9 @@ impl Server {
         // The routes hold a handle on the store, which closes when the last one is gone.
         drop(self.front);
         // It waits for the writer's thread and the last checkpoint.
-        let store = self.store;
-        if tokio::task::spawn_blocking(move || store.close()).await.is_err() {
+        if let Some(store) = self.store
+            && tokio::task::spawn_blocking(move || store.close()).await.is_err()
+        {
             tracing::error!("the store was not closed in order");
         }
         tracing::info!("stopped");

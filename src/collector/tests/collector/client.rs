@@ -103,6 +103,15 @@ impl Client {
     }
 }
 
+impl Client {
+    /// Asks for a document, with further header lines.
+    pub(crate) async fn get(&mut self, path: &str, headers: &str) -> io::Result<Answer> {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n");
+        self.send(request.as_bytes()).await?;
+        self.answer().await
+    }
+}
+
 pub(crate) fn path(kind: Kind) -> &'static str {
     match kind {
         Kind::Log => "/v1/logs",

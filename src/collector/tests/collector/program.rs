@@ -23,8 +23,13 @@ struct Serving {
 
 impl Serving {
     fn start(dir: &Path) -> Self {
+        Self::start_with(&["serve"], dir)
+    }
+
+    fn start_with(command: &[&str], dir: &Path) -> Self {
         let mut child = Command::new(program())
-            .args(["serve", "--listen", "127.0.0.1:0", "--dir"])
+            .args(command)
+            .args(["--listen", "127.0.0.1:0", "--dir"])
             .arg(dir)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -73,8 +78,8 @@ fn init_prints_what_an_agent_needs_and_never_overwrites_a_key() {
         assert!(toml.contains(pin.as_str().unwrap()), "{toml}");
     }
 
-    let keys =
-        ["server.key", "offline/ca.key", "offline/backup.key"].map(|key| dir.path().join(key));
+    let keys = ["server.key", "offline/ca.key", "offline/backup.key", "offline/settings.key"]
+        .map(|key| dir.path().join(key));
     let before = keys.each_ref().map(|key| std::fs::read(key).unwrap());
     let again = run(&["init"], dir.path());
     assert_eq!(again.status.code(), Some(1));
@@ -90,7 +95,13 @@ fn keys_and_the_store_are_their_owners_alone() {
 
     let dir = initialised();
     drop(Serving::start(dir.path()));
-    for file in ["server.key", "offline/ca.key", "offline/backup.key", "collector.db"] {
+    for file in [
+        "server.key",
+        "offline/ca.key",
+        "offline/backup.key",
+        "offline/settings.key",
+        "collector.db",
+    ] {
         let mode = dir.path().join(file).metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{file}");
     }
@@ -294,5 +305,29 @@ async fn the_senders_address_is_neither_stored_nor_logged() {
         for address in [&b"127.66.55.44"[..], &[127, 66, 55, 44], &[44, 55, 66, 127]] {
             assert!(!bytes.windows(address.len()).any(|window| window == address), "{file}");
         }
+    }
+}
+
+#[tokio::test]
+async fn what_settings_sign_writes_is_served_by_both_servers_and_to_nobody_twice() {
+    let dir = initialised();
+    let document = dir.path().join("document.json");
+    std::fs::write(&document, "{\"candor_settings\": 1, \"version\": 1, \"audience\": \"all\"}")
+        .unwrap();
+    let key = dir.path().join("offline/settings.key");
+    let (key, document) = (key.to_str().unwrap(), document.to_str().unwrap());
+    let signed = run(&["settings", "sign", "--key", key, "--document", document], dir.path());
+    assert!(signed.status.success(), "{signed:?}");
+    let file = std::fs::read(dir.path().join("settings.json")).unwrap();
+    for serve in [&["serve"] as &[&str], &["settings", "serve"]] {
+        let serving = Serving::start_with(serve, dir.path());
+        let mut client = Client::connect(serving.address, dir.path()).await.unwrap();
+        let first = client.get("/v1/settings", "").await.unwrap();
+        assert_eq!((first.status, &first.body), (200, &file));
+        let tag = first.headers.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap();
+        let known = client.get("/v1/settings", &format!("If-None-Match: {tag}\r\n")).await.unwrap();
+        assert_eq!((known.status, known.body.len()), (304, 0));
+        let taken = client.post(Kind::Log, "", &logs("a", 1..2)).await.unwrap().status;
+        assert_eq!(taken, if serve.len() == 1 { 200 } else { 404 }, "records");
     }
 }
