@@ -3,8 +3,15 @@
 use crate::{EventDef, EventEntry};
 
 pub mod agent;
+pub mod application;
+pub mod compat;
+pub mod connection;
+pub mod crash;
 pub mod device;
+pub mod hardware;
+pub mod log;
 pub mod process;
+pub mod quality;
 pub mod security;
 
 /// Every event of the catalog, by level.
@@ -13,11 +20,21 @@ pub(crate) static ALL: &[&EventEntry] = &[
     agent::Change::ENTRY,
     agent::Gap::ENTRY,
     security::Posture::ENTRY,
+    security::Antimalware::ENTRY,
     device::Machine::ENTRY,
     device::Processor::ENTRY,
     device::Memory::ENTRY,
     device::Network::ENTRY,
     device::Storage::ENTRY,
     agent::Health::ENTRY,
+    quality::Alerts::ENTRY,
+    compat::Components::ENTRY,
+    application::Usage::ENTRY,
+    crash::Summary::ENTRY,
     process::Table::ENTRY,
+    connection::Listening::ENTRY,
+    connection::Map::ENTRY,
+    log::Entry::ENTRY,
+    hardware::Smart::ENTRY,
+    hardware::Sensors::ENTRY,
 ];

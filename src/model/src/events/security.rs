@@ -73,3 +73,31 @@ event! {
         last_update: Option<String>, Software;
     }
 }
+
+choice! {
+    /// A protection against malicious programs that this agent knows.
+    pub enum AntimalwareProduct {
+        /// `ClamAV`.
+        ClamAv = "clamav",
+        /// fapolicyd, which lets only known programs run.
+        Fapolicyd = "fapolicyd",
+    }
+}
+
+event! {
+    /// A protection against malicious programs that is installed; one event for each.
+    pub struct Antimalware = "candor.security.antimalware", Security, "to find hosts that are unprotected or out of date" {
+        /// Which it is.
+        product: Option<AntimalwareProduct>, Software;
+        /// Whether its service runs.
+        enabled: Option<bool>, Software;
+        /// Whether it looks at programs and files as they are used, and not only when asked to.
+        real_time: Option<bool>, Software;
+        /// Version of its newest signatures; absent where it works without signatures.
+        signature_version: Option<String>, Software;
+        /// When its newest signatures were made, RFC 3339.
+        signature_date: Option<String>, Software;
+        /// Whole days since then.
+        signature_age: Option<u64>, Software, unit = "d";
+    }
+}
