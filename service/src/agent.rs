@@ -83,6 +83,7 @@ impl Prepared {
             watch,
             ground: Ground { layout: self.layout, host: self.host, clock },
             engine: None,
+            retry_at: None,
         };
         governor.begin().await?;
         let api = Api { board, requests: requests.clone() };

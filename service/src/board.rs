@@ -26,6 +26,7 @@ pub(crate) struct Board {
     snapshot: RefCell<Arc<Snapshot>>,
     view: RefCell<Option<View>>,
     rest: RefCell<Rest>,
+    trouble: RefCell<Option<String>>,
     /// By the boot clock.
     pub(crate) started: Duration,
     pub(crate) clock: Arc<dyn Clock>,
@@ -36,7 +37,8 @@ impl Board {
     pub(crate) fn new(snapshot: Arc<Snapshot>, rest: Rest, clock: Arc<dyn Clock>) -> Rc<Self> {
         let started = clock.boot();
         let (snapshot, rest) = (RefCell::new(snapshot), RefCell::new(rest));
-        Rc::new(Self { snapshot, view: RefCell::default(), rest, started, clock })
+        let (view, trouble) = (RefCell::default(), RefCell::default());
+        Rc::new(Self { snapshot, view, rest, trouble, started, clock })
     }
 
     /// The policy that holds.
@@ -59,6 +61,15 @@ impl Board {
         self.view().map_or_else(|| self.rest().ledger, |view| view.ledger())
     }
 
+    /// Why no engine runs although telemetry is on.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.trouble.borrow().clone()
+    }
+
+    pub(crate) fn set_trouble(&self, trouble: Option<String>) {
+        self.trouble.replace(trouble);
+    }
+
     pub(crate) fn set_snapshot(&self, snapshot: Arc<Snapshot>) {
         self.snapshot.replace(snapshot);
     }
@@ -66,6 +77,7 @@ impl Board {
     /// An engine runs.
     pub(crate) fn set_view(&self, view: View) {
         self.view.replace(Some(view));
+        self.trouble.replace(None);
     }
 
     /// No engine runs any more.

@@ -6,6 +6,8 @@
 //!   and the spool takes the record away, at the gate or at the spool's ceiling.
 //! - Without an endpoint nothing is collected, unless `spool.keep_without_endpoint` asks for it.
 //! - Security records are committed at once; everything else lingers with the spool.
+//! - A change on the audit trail is told once it is kept: the store remembers how many were. Nobody
+//!   waits for it, so a probe that hangs holds up no change.
 //!
 //! A spool that cannot commit is said in the log, once for each change of its state.
 
@@ -15,31 +17,36 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use candor_model::events::agent::FailedProbe;
-use candor_model::{Draft, Level, Record};
+use candor_model::{Draft, Level};
 use candor_pipeline::{Pipeline, moment};
 use candor_platform::Clock;
+use candor_policy::trail::Trail;
 use candor_probes::ProbeStatus;
-use candor_spool::{Spool, Urgency};
+use candor_spool::{Spool, SpoolError, Urgency};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
 
 use crate::own::Shared;
 use crate::plan::{Collecting, Plan};
+use crate::tell::untold;
 
-/// What the collecting task is asked.
+/// How many lines of the trail were told, in the store.
+const TOLD: &str = "trail_told";
+
+/// Asks the collecting task to report what was sampled so far, now, and to commit it.
 #[derive(Debug)]
-pub(crate) enum Ask {
-    /// Report what was sampled so far, now, and commit it; then collect nothing more until the
-    /// engine starts anew, if `last`.
-    Report { last: bool, done: oneshot::Sender<()> },
-    /// These changes were made; tell them.
-    Tell(Vec<Record>, oneshot::Sender<()>),
+pub(crate) struct Ask {
+    /// Collect nothing more until the engine starts anew.
+    pub(crate) last: bool,
+    /// Told when it is committed.
+    pub(crate) done: oneshot::Sender<()>,
 }
 
 /// The probes, the pipeline and where their records go.
 pub(crate) struct Collect {
     pub(crate) pipeline: Pipeline,
     pub(crate) spool: Spool,
+    pub(crate) trail: Trail,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) plan: watch::Receiver<Arc<Plan>>,
     pub(crate) statuses: Rc<RefCell<Vec<ProbeStatus>>>,
@@ -57,19 +64,15 @@ impl Collect {
     /// Runs until nobody can ask any more.
     pub(crate) async fn run(mut self, mut asks: mpsc::Receiver<Ask>) {
         let mut is_over = false;
-        self.obey();
+        self.obey().await;
         loop {
             match self.wait(&mut asks, is_over).await {
                 Wake::Due => self.round().await,
-                Wake::Plan => self.obey(),
-                Wake::Ask(Some(Ask::Report { last, done })) => {
+                Wake::Plan => self.obey().await,
+                Wake::Ask(Some(Ask { last, done })) => {
                     self.report().await;
                     is_over |= last;
                     // Who no longer waits need not be told.
-                    let _gone = done.send(());
-                }
-                Wake::Ask(Some(Ask::Tell(records, done))) => {
-                    self.told(records).await;
                     let _gone = done.send(());
                 }
                 Wake::Ask(None) => return,
@@ -81,8 +84,9 @@ impl Collect {
         let due = self.until_due().filter(|_| !is_over);
         tokio::select! {
             biased;
-            ask = asks.recv() => Wake::Ask(ask),
+            // First, so that a report holds what changed before it was asked for.
             changed = self.plan.changed() => if changed.is_ok() { Wake::Plan } else { Wake::Ask(None) },
+            ask = asks.recv() => Wake::Ask(ask),
             () = nap(due) => Wake::Due,
         }
     }
@@ -98,9 +102,15 @@ impl Collect {
         self.plan.borrow().collecting
     }
 
-    fn obey(&mut self) {
-        let intervals = { self.plan.borrow_and_update().collecting.intervals };
-        self.pipeline.set_intervals(intervals, moment(&*self.clock));
+    /// Takes over a changed plan, and tells the changes that brought it.
+    async fn obey(&mut self) {
+        let collecting = { self.plan.borrow_and_update().collecting };
+        self.pipeline.set_intervals(collecting.intervals, moment(&*self.clock));
+        if collecting.has_receiver
+            && let Err(error) = self.tell(collecting.level).await
+        {
+            tracing::warn!(%error, "changes are told later, or twice");
+        }
     }
 
     async fn round(&mut self) {
@@ -122,12 +132,19 @@ impl Collect {
         }
     }
 
-    async fn told(&mut self, records: Vec<Record>) {
-        let (now, level) = (moment(&*self.clock).wall, self.collecting().level);
-        let drafts =
-            records.into_iter().filter_map(|record| self.pipeline.encode(record, now, level));
-        let drafts = drafts.collect();
-        self.keep(drafts).await;
+    /// Tells every change on the trail that was not told yet.
+    async fn tell(&mut self, level: Level) -> Result<(), SpoolError> {
+        let entries = self.trail.entries();
+        let told = self.spool.meta(TOLD).await?;
+        let told = told.and_then(|told| told.parse().ok()).unwrap_or(0);
+        let now = moment(&*self.clock).wall;
+        let records = untold(&entries, told).into_iter();
+        let drafts = records.filter_map(|record| self.pipeline.encode(record, now, level));
+        let drafts: Vec<_> = drafts.collect();
+        if !drafts.is_empty() {
+            self.spool.append(drafts, Urgency::Now).await?;
+        }
+        self.spool.set_meta(TOLD, &entries.len().to_string()).await
     }
 
     /// Keeps what is known of the probes where `status` and the health event look.

@@ -3,18 +3,22 @@
 //!
 //! # Invariants
 //! - Its parts see only their share of the [`Plan`]; none reads configuration for itself.
-//! - Order of stopping: probes, last report, commit, a last upload within its budget, store.
+//! - A lower level counts for the upload under way first, then for the store, then for the probes.
+//! - Order of stopping: probes, last report, commit, a last upload within its budget, store; each has a
+//!   deadline, so that a probe that hangs does not keep the agent from stopping.
 
 use std::cell::RefCell;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use candor_model::events::agent::{FailedProbe, Settings};
-use candor_model::{DropReason, Level, Record};
+use candor_model::{DropReason, Level};
 use candor_pipeline::{Pipeline, PipelineSettings};
 use candor_platform::{Clock, Layout};
 use candor_policy::Snapshot;
+use candor_policy::trail::Trail;
 use candor_probes::{Host, Probe, ProbeStatus};
 use candor_spool::{Ledger, Spool};
 use candor_upload::{Command, UploadSettings, UploadStatus, Uploader};
@@ -22,13 +26,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::collect::{Ask, Collect};
 use crate::failure::Failure;
-use crate::identity::{Identity, open_spool};
+use crate::identity::{Identity, open_spool, spool_settings};
 use crate::own::{HealthProbe, SettingsProbe, Shared};
 use crate::plan::Plan;
 use crate::supervisor::{GaveUp, Supervisor};
 
 /// How long the last upload before an ordered stop may take.
 pub(crate) const LAST_UPLOAD: Duration = Duration::from_secs(3);
+/// How long the last report before it may take.
+const LAST_REPORT: Duration = Duration::from_secs(2);
 /// Questions that may wait for the collecting task; who asks further ones waits.
 const ASKS: usize = 8;
 /// Commands that may wait for the uploader; who sends further ones waits.
@@ -45,6 +51,7 @@ pub(crate) struct Ground {
 struct Parts {
     spool: Spool,
     identity: Identity,
+    trail: Trail,
     host: Host,
     clock: Arc<dyn Clock>,
     plan: watch::Receiver<Arc<Plan>>,
@@ -56,7 +63,7 @@ struct Parts {
     statuses: Rc<RefCell<Vec<ProbeStatus>>>,
     asks: RefCell<mpsc::Sender<Ask>>,
     commands: RefCell<mpsc::Sender<Command>>,
-    status: RefCell<watch::Receiver<UploadStatus>>,
+    status: Shared<watch::Receiver<UploadStatus>>,
 }
 
 /// A running engine.
@@ -67,6 +74,8 @@ pub(crate) struct Engine {
     stop: watch::Sender<Option<Duration>>,
     supervisor: Supervisor,
     install_id: String,
+    state_dir: PathBuf,
+    bounds: candor_spool::Settings,
 }
 
 /// What others may look at while the engine runs.
@@ -95,6 +104,7 @@ impl Engine {
             probe_settings: probe_settings(&identity),
             spool,
             identity,
+            trail: Trail::at(&ground.layout.audit_trail()),
             host: ground.host.clone(),
             clock: Arc::clone(&ground.clock),
             plan: plans,
@@ -105,7 +115,7 @@ impl Engine {
             statuses: Rc::default(),
             asks: RefCell::new(mpsc::channel(1).0),
             commands: RefCell::new(mpsc::channel(1).0),
-            status: RefCell::new(status),
+            status: Shared::new(status),
         });
         parts.settings.set(first.settings.clone());
         parts.probe_settings.limit_logs.set(first.limit_logs);
@@ -114,7 +124,8 @@ impl Engine {
         supervisor.own("upload", move || uploading.upload());
         let collecting = Rc::clone(&parts);
         supervisor.own("collect", move || collecting.collect());
-        Ok(Self { parts, plan, upload, stop, supervisor, install_id })
+        let bounds = spool_settings(&state_dir, &snapshot.config);
+        Ok(Self { parts, plan, upload, stop, supervisor, install_id, state_dir, bounds })
     }
 
     /// What others may look at.
@@ -122,19 +133,36 @@ impl Engine {
         View(Rc::clone(&self.parts))
     }
 
-    /// Takes over a changed snapshot: lower first, then the rest.
-    pub(crate) async fn obey(&self, snapshot: &Snapshot) {
+    /// Takes over a changed snapshot: what may no longer go on first, then the rest.
+    pub(crate) async fn obey(&mut self, snapshot: &Snapshot) {
         let plan = Arc::new(Plan::of(snapshot, &self.install_id));
-        self.parts.probe_settings.limit_logs.set(plan.limit_logs);
+        if *self.upload.borrow() != plan.upload {
+            self.upload.send_replace(Arc::clone(&plan.upload));
+        }
         let (old, new) = (self.plan.borrow().collecting.level, plan.collecting.level);
         if new != old {
             self.change_level(old, new).await;
         }
+        self.change_bounds(spool_settings(&self.state_dir, &snapshot.config)).await;
         self.parts.settings.set(plan.settings.clone());
-        if *self.upload.borrow() != plan.upload {
-            self.upload.send_replace(Arc::clone(&plan.upload));
-        }
+        self.parts.probe_settings.limit_logs.set(plan.limit_logs);
         self.plan.send_replace(plan);
+    }
+
+    /// Ends a hold or a back-off at once.
+    pub(crate) fn try_again(&self) {
+        // Settings that are sent again count as new ones.
+        self.upload.send_modify(|_| {});
+    }
+
+    async fn change_bounds(&mut self, bounds: candor_spool::Settings) {
+        if bounds == self.bounds {
+            return;
+        }
+        if let Err(error) = self.parts.spool.configure(bounds.clone()).await {
+            tracing::error!(%error, "the spool could not take its new bounds");
+        }
+        self.bounds = bounds;
     }
 
     async fn change_level(&self, old: Level, new: Level) {
@@ -163,7 +191,10 @@ impl Engine {
 
     /// Ordered stop: last report, last upload, store.
     pub(crate) async fn stop(mut self) {
-        self.view().report(true).await;
+        let view = self.view();
+        if tokio::time::timeout(LAST_REPORT, view.report(true)).await.is_err() {
+            tracing::warn!("the last report did not come in time and was left");
+        }
         self.stop.send_replace(Some(LAST_UPLOAD));
         self.parts.asks.replace(mpsc::channel(1).0);
         let ends = self.supervisor.watch();
@@ -218,7 +249,7 @@ impl Parts {
             Box::new(SettingsProbe(self.settings.clone())),
             Box::new(HealthProbe {
                 spool: self.spool.clone(),
-                upload: self.status.borrow().clone(),
+                upload: self.status.clone(),
                 failed: self.failed.clone(),
             }),
         ];
@@ -232,6 +263,7 @@ impl Parts {
         Collect {
             pipeline: Pipeline::new(settings),
             spool: self.spool.clone(),
+            trail: self.trail.clone(),
             clock: Arc::clone(&self.clock),
             plan: self.plan.clone(),
             statuses: Rc::clone(&self.statuses),
@@ -244,7 +276,7 @@ impl Parts {
         let (sender, commands) = mpsc::channel(COMMANDS);
         self.commands.replace(sender);
         let (uploader, status) = Uploader::new(self.spool.clone());
-        self.status.replace(status);
+        self.status.set(status);
         uploader.run(self.upload.clone(), commands, self.stop.clone())
     }
 }
@@ -257,7 +289,7 @@ impl View {
 
     /// How the uploader does.
     pub(crate) fn upload(&self) -> UploadStatus {
-        self.0.status.borrow().borrow().clone()
+        self.0.status.get().borrow().clone()
     }
 
     /// What is known of the probes.
@@ -275,11 +307,6 @@ impl View {
         self.0.identity.boot.to_string()
     }
 
-    /// The store.
-    pub(crate) fn spool(&self) -> Spool {
-        self.0.spool.clone()
-    }
-
     /// Where a flush is asked for.
     pub(crate) fn commands(&self) -> mpsc::Sender<Command> {
         self.0.commands.borrow().clone()
@@ -287,18 +314,9 @@ impl View {
 
     /// Has the probes report what they sampled, and commits it; `last` ends collecting.
     pub(crate) async fn report(&self, last: bool) {
-        self.ask(|done| Ask::Report { last, done }).await;
-    }
-
-    /// Sends records that no probe makes.
-    pub(crate) async fn tell(&self, records: Vec<Record>) {
-        self.ask(|done| Ask::Tell(records, done)).await;
-    }
-
-    async fn ask(&self, ask: impl FnOnce(oneshot::Sender<()>) -> Ask) {
         let asks = self.0.asks.borrow().clone();
         let (done, answer) = oneshot::channel();
-        if asks.send(ask(done)).await.is_ok() {
+        if asks.send(Ask { last, done }).await.is_ok() {
             // A task that panicked meanwhile answers no more; its next round says what it missed.
             let _gone = answer.await;
         }

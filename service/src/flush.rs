@@ -21,7 +21,7 @@ pub(crate) async fn flush(board: &Board, request: FlushRequest) -> FlushDone {
     let status = crate::status::status(board);
     FlushDone {
         complete,
-        uploaded: status.events.uploaded - before,
+        uploaded: status.events.uploaded.saturating_sub(before),
         pending: status.events.pending,
         state: status.upload.state,
         reason: status.upload.reason,

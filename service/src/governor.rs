@@ -4,28 +4,31 @@
 //! # Invariants
 //! - A change is on the audit trail before it takes effect.
 //! - The operator's setting is written here and nowhere else in the daemon, one request at a time.
-//! - A change is told to the receiver once: the store remembers how much of the trail was told.
+//! - Nothing here waits for a probe or for the network: a change is confirmed at once.
+//! - Off, and nothing to be kept: nothing waits in the store, whatever came before.
 //!
-//! A trail or an engine that fails is said in the log and by `status`; the policy counts all the same.
+//! A trail that fails is said in the log. An engine that cannot start is said by `status`, and tried again
+//! once a minute and whenever somebody asks for it; the policy counts all the same.
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use candor_control::protocol::{LevelChanged, LevelRequest, Refusal, Reloaded, UploadChanged};
 use candor_model::DropReason;
 use candor_policy::trail::{Author, Entry, Trail, changes, changes_since};
 use candor_policy::{LevelSetting, Operator, Snapshot, Until, Watch};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
 
 use crate::board::{Board, Rest};
 use crate::engine::{Engine, Ground};
-use crate::failure::Failure;
+use crate::failure::{Failure, chain};
 use crate::identity;
 use crate::stop::Stop;
-use crate::tell;
 
-/// How much of the trail was told, in the store.
-const TOLD: &str = "trail_told";
+/// How long after an engine could not start it is tried again.
+const AGAIN: Duration = Duration::from_mins(1);
 
 /// What the API asks for.
 #[derive(Debug)]
@@ -51,6 +54,8 @@ pub(crate) struct Governor {
     pub(crate) operator: Operator,
     pub(crate) trail: Trail,
     pub(crate) engine: Option<Engine>,
+    /// When an engine that could not start is tried again.
+    pub(crate) retry_at: Option<Instant>,
 }
 
 impl Governor {
@@ -74,6 +79,7 @@ impl Governor {
                     let snapshot = Arc::clone(&policy.borrow_and_update());
                     self.apply(snapshot, None).await;
                 }
+                () = until(self.retry_at) => self.start_again().await,
             }
         };
         if let Some(engine) = self.engine.take() {
@@ -127,7 +133,7 @@ impl Governor {
                 let _gone = done.send(answer);
             }
             Request::Reload(done) => {
-                self.reread(None).await;
+                self.reload(None).await;
                 let _gone = done.send(self.reloaded());
             }
         }
@@ -148,7 +154,7 @@ impl Governor {
         self.operator.set_level(&setting).map_err(|error| Refusal::failed(chain(&error)))?;
         let before = self.board.ledger().dropped.get(DropReason::Withdrawn);
         self.reread(Some(by)).await;
-        let withdrawn = self.board.ledger().dropped.get(DropReason::Withdrawn) - before;
+        let withdrawn = self.dropped_since(DropReason::Withdrawn, before);
         let level = crate::status::level(&self.board.snapshot().effective.level);
         Ok(LevelChanged { level, until: until.map(|until| until.wall.to_string()), withdrawn })
     }
@@ -166,10 +172,20 @@ impl Governor {
             .set_upload(enabled, keep_pending)
             .map_err(|error| Refusal::failed(chain(&error)))?;
         let before = self.board.ledger().dropped.get(DropReason::Disabled);
-        self.reread(Some(by)).await;
-        let dropped = self.board.ledger().dropped.get(DropReason::Disabled) - before;
+        self.reload(Some(by)).await;
+        if let Some(why) = self.board.trouble() {
+            let message = format!("telemetry is switched on and cannot start: {why}");
+            return Err(Refusal::failed(message).remedy(crate::status::MEND));
+        }
+        let dropped = self.dropped_since(DropReason::Disabled, before);
         let now = self.board.snapshot().effective.upload_enabled;
         Ok(UploadChanged { enabled: now, changed: now != was_enabled, dropped })
+    }
+
+    /// How many records were dropped for a reason since there were so many. A store that was found
+    /// damaged meanwhile may know of fewer.
+    fn dropped_since(&self, reason: DropReason, before: u64) -> u64 {
+        self.board.ledger().dropped.get(reason).saturating_sub(before)
     }
 
     fn reloaded(&self) -> Reloaded {
@@ -185,12 +201,42 @@ impl Governor {
         self.apply(snapshot, by).await;
     }
 
+    /// The same where somebody asked for it: that ends a hold or a back-off at once, too.
+    async fn reload(&mut self, by: Option<Author>) {
+        let tried = self.retry_at;
+        self.reread(by).await;
+        match &self.engine {
+            Some(engine) => engine.try_again(),
+            None if tried.is_some() && tried == self.retry_at => self.start_again().await,
+            None => {}
+        }
+    }
+
     async fn apply(&mut self, new: Arc<Snapshot>, by: Option<Author>) {
         let old = self.board.snapshot();
         if old == new {
             return;
         }
-        for entry in changes(&old.effective, &new.effective, by.as_ref(), self.board.clock.wall()) {
+        self.write_down(&old, &new, by.as_ref());
+        self.board.set_snapshot(Arc::clone(&new));
+        match (self.engine.take(), new.effective.upload_enabled) {
+            (None, true) => self.start_again().await,
+            (Some(engine), false) => self.switch_off(engine, keeps_pending(&new)).await,
+            (Some(mut engine), true) => {
+                engine.obey(&new).await;
+                self.engine = Some(engine);
+            }
+            (None, false) => {
+                self.retry_at = None;
+                self.board.set_trouble(None);
+                self.purge_leftovers(&new).await;
+            }
+        }
+    }
+
+    /// Writes what changed on the trail and into the log.
+    fn write_down(&self, old: &Snapshot, new: &Snapshot, by: Option<&Author>) {
+        for entry in changes(&old.effective, &new.effective, by, self.board.clock.wall()) {
             tracing::info!(
                 subject = entry.subject,
                 from = entry.from,
@@ -200,26 +246,9 @@ impl Governor {
             );
             self.write(&entry);
         }
-        if let Some(error) =
-            new.config_error.as_ref().filter(|error| old.config_error.as_ref() != Some(error))
-        {
+        let error = new.config_error.as_ref();
+        if let Some(error) = error.filter(|error| old.config_error.as_ref() != Some(error)) {
             tracing::warn!(%error, "agent.toml is not used; the last good one runs on");
-        }
-        self.board.set_snapshot(Arc::clone(&new));
-        match (self.engine.take(), new.effective.upload_enabled) {
-            (None, true) => self.start_again(&new).await,
-            (Some(engine), false) => self.switch_off(engine, keeps_pending(&new)).await,
-            (Some(engine), true) if old.config.spool != new.config.spool => {
-                // The store takes its bounds when it opens: it closes in order and opens again.
-                engine.stop().await;
-                self.start_again(&new).await;
-            }
-            (Some(engine), true) => {
-                engine.obey(&new).await;
-                self.engine = Some(engine);
-                self.tell().await;
-            }
-            (None, false) => {}
         }
     }
 
@@ -227,13 +256,17 @@ impl Governor {
         let engine = Engine::start(&self.ground, snapshot).await?;
         self.board.set_view(engine.view());
         self.engine = Some(engine);
-        self.tell().await;
+        self.retry_at = None;
         Ok(())
     }
 
-    async fn start_again(&mut self, snapshot: &Snapshot) {
-        if let Err(error) = self.switch_on(snapshot).await {
-            tracing::error!(error = %chain(&error), "telemetry is on and cannot start");
+    async fn start_again(&mut self) {
+        let snapshot = self.board.snapshot();
+        if let Err(error) = self.switch_on(&snapshot).await {
+            let why = chain(&error);
+            tracing::error!(error = why, "telemetry is on and cannot start");
+            self.board.set_trouble(Some(why));
+            self.retry_at = Some(Instant::now() + AGAIN);
         }
     }
 
@@ -244,7 +277,7 @@ impl Governor {
         candor_platform::trim();
     }
 
-    /// Telemetry was switched off while no daemon ran: what still waits goes now.
+    /// Telemetry was switched off while no engine ran: what still waits goes now.
     async fn purge_leftovers(&self, snapshot: &Snapshot) {
         let rest = self.board.rest();
         if rest.ledger.pending == 0 || keeps_pending(snapshot) {
@@ -265,34 +298,6 @@ impl Governor {
             }
         }
     }
-
-    /// Tells the receiver every change on the trail that was not told yet.
-    async fn tell(&self) {
-        let Some(view) = self.board.view() else { return };
-        let snapshot = self.board.snapshot();
-        if snapshot.effective.events_endpoint.is_none()
-            && !snapshot.config.spool.keep_without_endpoint
-        {
-            return;
-        }
-        let entries = self.trail.entries();
-        let told = view
-            .spool()
-            .meta(TOLD)
-            .await
-            .ok()
-            .flatten()
-            .and_then(|told| told.parse().ok())
-            .unwrap_or(0);
-        let records: Vec<_> = entries.iter().skip(told).filter_map(tell::event).collect();
-        if records.is_empty() {
-            return;
-        }
-        view.tell(records).await;
-        if let Err(error) = view.spool().set_meta(TOLD, &entries.len().to_string()).await {
-            tracing::warn!(%error, "changes may be told twice");
-        }
-    }
 }
 
 /// Whether the owner, switching telemetry off, wanted to keep what waits.
@@ -308,19 +313,16 @@ async fn fails(engine: &mut Option<Engine>) -> crate::supervisor::GaveUp {
     }
 }
 
+/// Pends for ever where there is no time.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
 fn refused(refusal: &candor_policy::Refusal) -> Refusal {
     let message = format!("{refusal}; the level stays {}", refusal.effective);
     Refusal::refused_by_policy(message)
         .remedy("`agentctl explain` names the layer; whoever keeps it can change it")
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -22,6 +22,10 @@ use candor_upload::UploadStatus;
 pub(crate) struct Shared<T>(Arc<Mutex<T>>);
 
 impl<T: Clone> Shared<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Arc::new(Mutex::new(value)))
+    }
+
     pub(crate) fn set(&self, value: T) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = value;
     }
@@ -55,7 +59,8 @@ impl Probe for SettingsProbe {
 /// `candor.telemetry.health`.
 pub(crate) struct HealthProbe {
     pub(crate) spool: Spool,
-    pub(crate) upload: watch::Receiver<UploadStatus>,
+    /// The uploader's word; another one after a panic.
+    pub(crate) upload: Shared<watch::Receiver<UploadStatus>>,
     pub(crate) failed: Shared<Vec<FailedProbe>>,
 }
 
@@ -97,7 +102,7 @@ impl HealthProbe {
             failed_probes: self.failed.get(),
             rss_bytes: usage.rss_bytes,
             cpu_ms: u64::try_from(usage.cpu.as_millis()).ok(),
-            bytes_uploaded: Some(self.upload.borrow().bytes_uploaded),
+            bytes_uploaded: Some(self.upload.get().borrow().bytes_uploaded),
         }
     }
 }

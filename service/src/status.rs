@@ -11,10 +11,14 @@ use candor_pipeline::rfc3339;
 use candor_platform::usage;
 use candor_policy::{Effective, LevelDecision};
 use candor_spool::Ledger;
-use candor_upload::State;
+use candor_upload::{Reason, State};
 
 use crate::board::Board;
 use crate::own::Percent;
+
+/// What to do about an engine that cannot start.
+pub(crate) const MEND: &str = "mend what the reason names; it is tried again every minute, and at once \
+                               by `agentctl enable` or `agentctl reload`";
 
 /// `GET /v1/status`.
 pub(crate) fn status(board: &Board) -> Status {
@@ -62,17 +66,7 @@ pub(crate) fn level(decision: &LevelDecision) -> LevelStatus {
 
 fn upload(board: &Board, effective: &Effective) -> UploadStatus {
     let endpoint = effective.events_endpoint.as_ref().map(ToString::to_string);
-    let Some(view) = board.view() else {
-        return UploadStatus {
-            enabled: effective.upload_enabled,
-            state: State::Off.word().to_owned(),
-            reason: Some(effective.upload_reason.clone()),
-            remedy: Some("`agentctl enable` turns telemetry on, where policy allows it".to_owned()),
-            endpoint,
-            last_success: board.rest().ledger.last_upload.map(rfc3339),
-            ..UploadStatus::default()
-        };
-    };
+    let Some(view) = board.view() else { return without_engine(board, effective, endpoint) };
     let upload = view.upload();
     UploadStatus {
         enabled: effective.upload_enabled,
@@ -86,6 +80,27 @@ fn upload(board: &Board, effective: &Effective) -> UploadStatus {
         last_success: upload.last_success.map(rfc3339),
         last_attempt: upload.last_attempt.map(rfc3339),
         next_attempt: upload.next_attempt.map(rfc3339),
+    }
+}
+
+/// Telemetry is off, or on and cannot start.
+fn without_engine(board: &Board, effective: &Effective, endpoint: Option<String>) -> UploadStatus {
+    let (state, reason, remedy) = match board.trouble() {
+        Some(why) => (State::Hold, format!("{}: {why}", Reason::Store.word()), MEND),
+        None => (
+            State::Off,
+            effective.upload_reason.clone(),
+            "`agentctl enable` turns telemetry on, where policy allows it",
+        ),
+    };
+    UploadStatus {
+        enabled: effective.upload_enabled,
+        state: state.word().to_owned(),
+        reason: Some(reason),
+        remedy: Some(remedy.to_owned()),
+        endpoint,
+        last_success: board.rest().ledger.last_upload.map(rfc3339),
+        ..UploadStatus::default()
     }
 }
 

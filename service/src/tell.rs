@@ -8,8 +8,15 @@ use candor_model::events::agent::{Change, Layer, Role};
 use candor_model::{EventDef as _, Record, UnixNanos};
 use candor_policy::trail::Entry;
 
+/// The events of the lines that were not told yet.
+pub(crate) fn untold(entries: &[Entry], told: usize) -> Vec<Record> {
+    // A trail that is shorter than what was told of it is a new one.
+    let told = if told > entries.len() { 0 } else { told };
+    entries.iter().skip(told).filter_map(event).collect()
+}
+
 /// The event of a line; `None` for a line of a subject that this version does not know.
-pub(crate) fn event(entry: &Entry) -> Option<Record> {
+fn event(entry: &Entry) -> Option<Record> {
     let subject = ["level", "upload", "endpoint", "pins"]
         .into_iter()
         .find(|subject| *subject == entry.subject)?;
@@ -85,6 +92,16 @@ mod tests {
         assert_eq!(attributes(&record), expected.map(|(name, value)| (name, value.to_owned())));
         let Record::Event(event) = record else { unreachable!() };
         assert_eq!(event.time(), Some(UnixNanos(1_767_323_045_000_000_000)));
+    }
+
+    #[test]
+    fn a_line_is_told_once_and_a_new_trail_from_its_beginning() {
+        let entry =
+            |to: &str| Entry { subject: "level".into(), to: Some(to.into()), ..Entry::default() };
+        let trail = [entry("1"), entry("2"), entry("3")];
+        let told = |told: usize| untold(&trail, told).len();
+        assert_eq!([told(0), told(2), told(3), told(4)], [3, 1, 0, 3]);
+        assert!(attributes(&untold(&trail, 2)[0]).contains(&("to", "3".to_owned())));
     }
 
     #[test]

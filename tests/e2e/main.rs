@@ -8,3 +8,4 @@ mod kills;
 mod levels;
 mod off;
 mod preview;
+mod steering;

@@ -110,6 +110,21 @@ fn a_host_that_is_off_from_its_first_start_gets_no_store_and_no_id() {
 }
 
 #[test]
+fn what_was_kept_goes_with_a_disable_that_keeps_nothing() {
+    let collector = Collector::prepare();
+    let agent = Agent::start(&Settings::to(&collector, 1));
+    eventually("something waits", || {
+        (agent.status()["events"]["pending"].as_u64()? > 0).then_some(())
+    });
+    assert_eq!(agent.ctl(&["disable", "--keep-pending"]).code, Some(0));
+    assert!(agent.status()["events"]["pending"].as_u64() > Some(0));
+    assert_eq!(agent.ctl(&["disable"]).code, Some(0));
+    let status = agent.status();
+    assert_eq!(status["events"]["pending"], 0, "{status}");
+    assert_balanced(&status);
+}
+
+#[test]
 fn keep_pending_keeps_what_waits() {
     let mut collector = Collector::prepare();
     let agent = Agent::start(&Settings::to(&collector, 1));

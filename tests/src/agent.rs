@@ -137,6 +137,13 @@ impl Agent {
         agent
     }
 
+    /// The same, with probes that look at the host under this directory.
+    #[must_use]
+    pub fn on_host(mut self, host_root: &Path) -> Self {
+        self.host_root = Some(host_root.to_owned());
+        self
+    }
+
     /// A root with this configuration and a running agent that answers.
     ///
     /// # Panics
