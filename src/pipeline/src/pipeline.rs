@@ -4,6 +4,7 @@
 //! - A record's id is a UUID v7 of the moment at which it was observed; ids made here ascend.
 //! - A metric that has no point (left) says nothing and makes no draft.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,6 +76,11 @@ impl Pipeline {
         self.runner.set_intervals(intervals, now);
     }
 
+    /// From now on records of these names, of the catalog, do not leave the pipeline.
+    pub fn set_off(&mut self, names: Arc<BTreeSet<String>>) {
+        self.encoder.door.set_off(names);
+    }
+
     /// Forgets every aggregate, as after a start: collection was switched off.
     pub fn forget(&mut self) {
         self.runner.forget();
@@ -92,7 +98,7 @@ impl Pipeline {
         self.encoder.encode(record, observed, level)
     }
 
-    /// Records that the level withheld since the agent started, by their own level.
+    /// Records that the level, or their name, withheld since the agent started, by their own level.
     #[must_use]
     pub const fn withheld(&self) -> [u64; Level::ALL.len()] {
         self.encoder.door.withheld()

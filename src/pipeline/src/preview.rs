@@ -5,6 +5,7 @@
 //! - The drafts come out of the same [`Pipeline`] that the daemon uses.
 //! - Nothing is kept: neither spool nor state directory is touched.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub struct AgentFacts {
     pub health: Option<Health>,
     /// The id of this boot, as it would leave; may be empty.
     pub boot: Arc<str>,
+    /// Events and metrics that are off, by their names in the catalog.
+    pub off: Arc<BTreeSet<String>>,
 }
 
 /// One full round of all probes at `level`: two samples, then a report. Takes a little over 200 ms,
@@ -45,6 +48,7 @@ async fn preview_of(
     let intervals = Intervals { sample: BETWEEN_SAMPLES, report: BETWEEN_SAMPLES };
     let mut pipeline =
         Pipeline::new(PipelineSettings { host, boot: facts.boot, probes, intervals });
+    pipeline.set_off(facts.off);
     pipeline.sample_now(moment(&clock), level).await;
     tokio::time::sleep(BETWEEN_SAMPLES).await;
     pipeline.sample_now(moment(&clock), level).await;
@@ -60,8 +64,6 @@ async fn preview_of(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use candor_model::Value;
     use candor_otlp::{decode_body, json};
     use candor_probes::{Moment, ProbeError, Rhythm};
@@ -110,6 +112,7 @@ mod tests {
             settings: Some(Settings::default()),
             health: Some(Health::default()),
             boot: "b".into(),
+            off: Arc::default(),
         }
     }
 
@@ -130,6 +133,16 @@ mod tests {
         assert!(
             below.contains("candor.agent.settings") && below.contains("candor.telemetry.health")
         );
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn what_is_switched_off_is_not_shown() {
+        let root = tempfile::tempdir().unwrap();
+        let off = Arc::new(["candor.agent.settings".to_owned()].into());
+        let facts = AgentFacts { off, ..facts() };
+        let drafts = preview_of(Host::new(root.path()), Vec::new(), Level::Full, facts).await;
+        let names = drafts.iter().map(|draft| decode_body(draft.kind, &draft.body).unwrap().name);
+        assert_eq!(names.collect::<Vec<_>>(), ["candor.telemetry.health"]);
     }
 
     #[tokio::test(flavor = "current_thread")]

@@ -1,11 +1,15 @@
 //! The gate and the scrubber in one step: the only way to make an [`Admitted`].
 //!
 //! # Invariants
-//! - A record above the level does not pass and is counted under its own level.
+//! - A record above the level, or one that is switched off by its name, does not pass and is counted
+//!   under its own level.
 //! - Fields and attributes above the level are taken away, in nested maps too, as is a value whose
 //!   type or word the catalog does not know.
 //! - Points that cannot be told from another one once an attribute was taken away go as well: a
 //!   number without its meaning would be a wrong number.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use candor_model::{Class, Event, FieldEntry, FieldType, Level, Metric, Point, Record, Value};
 
@@ -43,6 +47,7 @@ impl Admitted {
 #[derive(Debug, Default)]
 pub struct Door {
     scrubber: Scrubber,
+    off: Arc<BTreeSet<String>>,
     withheld: [u64; Level::ALL.len()],
     unknown: u64,
     scrubbed: Counts,
@@ -55,9 +60,14 @@ impl Door {
         Self { scrubber, ..Self::default() }
     }
 
+    /// From now on records of these names do not pass; those of other names do again.
+    pub fn set_off(&mut self, names: Arc<BTreeSet<String>>) {
+        self.off = names;
+    }
+
     /// What of `record` may be kept and sent at `level`; `None` when nothing is.
     pub fn admit(&mut self, mut record: Record, level: Level) -> Option<Admitted> {
-        if record.level() > level {
+        if record.level() > level || self.off.contains(record.name()) {
             self.withheld[usize::from(record.level().number())] += 1;
             return None;
         }
@@ -277,6 +287,17 @@ mod tests {
         assert_eq!(door.admit(load(vec![]), Level::Basic), None);
         assert!(door.admit(Sample::default().into(), Level::Basic).is_some());
         assert_eq!(door.withheld(), [0, 1, 1, 0]);
+    }
+
+    #[test]
+    fn a_record_that_is_switched_off_is_withheld_and_counted_until_it_is_switched_on() {
+        let mut door = Door::default();
+        door.set_off(Arc::new(["candor.test.load".to_owned()].into()));
+        assert_eq!(door.admit(load(vec![point("user", None, 1)]), Level::Full), None);
+        assert!(door.admit(Sample::default().into(), Level::Full).is_some());
+        assert_eq!(door.withheld(), [0, 0, 1, 0]);
+        door.set_off(Arc::default());
+        assert!(door.admit(load(vec![point("user", None, 1)]), Level::Full).is_some());
     }
 
     #[test]

@@ -38,7 +38,12 @@ fn facts(snapshot: &Snapshot, status: Option<&Status>, level: Level) -> AgentFac
     let mut settings = settings_event(&snapshot.effective);
     settings.level = Some(level.number().into());
     let boot = status.and_then(|status| status.boot_id.clone()).unwrap_or_default();
-    AgentFacts { settings: Some(settings), health: Some(health(status)), boot: boot.into() }
+    AgentFacts {
+        settings: Some(settings),
+        health: Some(health(status)),
+        boot: boot.into(),
+        off: snapshot.effective.lowering.off.clone(),
+    }
 }
 
 /// Without a daemon nobody knows these numbers: they are absent.
