@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use candor_model::Kind;
 use candor_platform::{boot_id, random_bytes, total_bytes, write_atomic};
-use candor_policy::Config;
+use candor_policy::{Config, UploadConfig};
 use candor_privacy::Pseudonyms;
 use candor_spool::{Framing, Settings, Spool};
 
@@ -52,6 +52,8 @@ pub(crate) fn spool_settings(state_dir: &Path, config: &Config) -> Settings {
     Settings {
         max_bytes: config.spool.max_bytes,
         max_age: config.spool.max_age,
+        // Twice: what was reported just after an upload waits a whole interval for the next.
+        backlog_after: config.upload.interval.unwrap_or(UploadConfig::INTERVAL) * 2,
         min_free: config.spool.min_free.unwrap_or_else(|| default_min_free(state_dir)),
         ..Settings::default()
     }
@@ -63,7 +65,7 @@ fn default_min_free(state_dir: &Path) -> u64 {
     five_percent.min(128 << 20)
 }
 
-/// The codec's two functions, for the spool.
+/// The codec's three functions, for the spool.
 struct OtlpFraming;
 
 impl Framing for OtlpFraming {
@@ -73,6 +75,10 @@ impl Framing for OtlpFraming {
 
     fn frame_len(&self, kind: Kind, bytes: &[u8]) -> Option<usize> {
         candor_otlp::frame_len(kind, bytes)
+    }
+
+    fn unseal(&self, kind: Kind, frame: &[u8], seq: u64) -> Option<Vec<u8>> {
+        candor_otlp::unseal(kind, frame, seq).map(<[u8]>::to_vec)
     }
 }
 

@@ -35,6 +35,16 @@ pub fn seal(kind: Kind, body: &[u8], seq: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&seq.encode_to_vec());
 }
 
+/// The body that was sealed into a frame with this number; `None` when it is another one.
+#[must_use]
+pub fn unseal(kind: Kind, frame: &[u8], seq: u64) -> Option<&[u8]> {
+    let (message, rest) = split_frame(frame)?;
+    let mut tail = Vec::new();
+    seal(kind, &[], seq, &mut tail);
+    let (tail, _) = split_frame(&tail)?;
+    message.strip_suffix(tail).filter(|_| rest.is_empty())
+}
+
 /// Length of the first frame of a row; `None` when there is none: the row is damaged there.
 /// The kind changes nothing, since all three stand in field 2.
 #[must_use]
@@ -96,6 +106,20 @@ mod tests {
         let spans = ScopeSpans::decode(spans.as_slice()).unwrap().spans;
         assert_eq!(metrics[0].metadata, [int(keys::SEQ, 1)]);
         assert_eq!(spans[0].attributes, [int(keys::SEQ, 2)]);
+    }
+
+    #[test]
+    fn what_was_sealed_comes_out_again_by_its_own_number_only() {
+        for kind in Kind::ALL {
+            let body = vec![0x0a; 300];
+            let mut frame = Vec::new();
+            seal(kind, &body, 7, &mut frame);
+            assert_eq!(unseal(kind, &frame, 7), Some(&body[..]));
+            assert_eq!(unseal(kind, &frame, 8), None);
+            assert_eq!(unseal(kind, &frame[..frame.len() - 1], 7), None);
+            frame.push(ELEMENT);
+            assert_eq!(unseal(kind, &frame, 7), None);
+        }
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub use decoded::{
     SpanFacts,
 };
 pub use encode::{Stamp, encode};
-pub use frame::{frame_len, seal};
+pub use frame::{frame_len, seal, unseal};
 pub use request::{Part, request_body};
 pub use resource::{Resource, arch, os_type};
 pub use response::{PartialSuccess, ResponseError, decode_response, encode_response};

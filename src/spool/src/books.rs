@@ -10,6 +10,7 @@
 
 use candor_model::{DropReason, Level};
 
+use crate::gaps::{Gap, Gaps, Holes};
 use crate::ledger::Dropped;
 use crate::timeline::Mark;
 
@@ -43,6 +44,33 @@ pub(crate) struct Books {
     pub(crate) mark: Mark,
     /// Milliseconds since 1970; zero = never.
     pub(crate) last_upload: u64,
+    /// What was dropped and is not yet told to the receiver. Not in the list of words.
+    pub(crate) gaps: Gaps,
+}
+
+/// Numbers of records that leave together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    /// How many records; each number of the span, or some of them.
+    pub(crate) records: u64,
+}
+
+impl Span {
+    /// Consecutive numbers.
+    pub(crate) const fn run(first: u64, records: u64) -> Self {
+        Self { first, last: first + records.saturating_sub(1), records }
+    }
+
+    /// The hull of both.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            first: self.first.min(other.first),
+            last: self.last.max(other.last),
+            records: self.records + other.records,
+        }
+    }
 }
 
 /// The words of the list, in order; the drop reasons follow under their own words.
@@ -82,29 +110,42 @@ impl Books {
         first
     }
 
-    /// Takes `records` out of the queue.
-    pub(crate) fn settle(&mut self, records: u64, fate: Fate) -> Result<(), Unbalanced> {
+    /// Takes records out of the queue.
+    pub(crate) fn settle(&mut self, span: Span, fate: Fate) -> Result<(), Unbalanced> {
+        let Span { first, last, records } = span;
         if records > self.pending() {
             return Err(Unbalanced);
         }
-        match fate {
-            Fate::Dropped(reason) => self.dropped.add(reason, records),
-            Fate::Uploaded { rejected } => {
-                let rejected = rejected.min(records);
-                self.dropped.add(DropReason::Rejected, rejected);
-                self.uploaded += records - rejected;
-            }
+        let (reason, count) = match fate {
+            Fate::Dropped(reason) => (reason, records),
+            Fate::Uploaded { rejected } => (DropReason::Rejected, rejected.min(records)),
+        };
+        if matches!(fate, Fate::Uploaded { .. }) {
+            self.uploaded += records - count;
+        }
+        self.dropped.add(reason, count);
+        if count > 0 {
+            self.gaps.add(Gap { first, last, count, reason });
         }
         Ok(())
     }
 
+    /// Whether no more records of a reason are untold than were dropped for it.
+    pub(crate) fn gaps_agree(&self) -> bool {
+        self.dropped.iter().all(|(reason, dropped)| self.gaps.untold(reason) <= dropped)
+    }
+
     /// Makes the counters agree with `waiting` records that are really there. What is missing is
-    /// `corrupt`. What is there too much was settled by a commit that the medium lost: it waits
-    /// again and will be counted again, so it is taken out of what it was counted as.
-    pub(crate) fn reconcile(&mut self, waiting: u64) {
+    /// `corrupt`, and in the `holes` between the rows. What is there too much was settled by a
+    /// commit that the medium lost: it waits again and will be counted again, so it is taken out
+    /// of what it was counted as.
+    pub(crate) fn reconcile(&mut self, waiting: u64, holes: Holes) {
         let pending = self.pending();
         if waiting <= pending {
-            self.dropped.add(DropReason::Corrupt, pending - waiting);
+            let lost = pending - waiting;
+            self.dropped.add(DropReason::Corrupt, lost);
+            let gaps = holes.end(self.next_seq(), lost, &self.gaps);
+            gaps.into_iter().for_each(|gap| self.gaps.add(gap));
             return;
         }
         let mut surplus = waiting - pending;
@@ -118,10 +159,15 @@ impl Books {
     /// The books after the medium lost the last commits of the store: numbers that `later` gave
     /// are never given again, and the records that had them are `corrupt`.
     pub(crate) fn catch_up(&mut self, later: &Self) {
+        let first = self.next_seq();
         for (mine, theirs) in self.by_level.iter_mut().zip(later.by_level) {
             let lost = theirs.saturating_sub(*mine);
             *mine += lost;
             self.dropped.add(DropReason::Corrupt, lost);
+        }
+        if let Some(count @ 1..) = self.next_seq().checked_sub(first) {
+            let (last, reason) = (first + count - 1, DropReason::Corrupt);
+            self.gaps.add(Gap { first, last, count, reason });
         }
         self.serial = later.serial;
         self.withheld = self.withheld.max(later.withheld);
@@ -169,6 +215,7 @@ impl Books {
             damages: find("damages")?,
             mark: Mark { at: find("age_millis")?, wall: find("wall_millis")? },
             last_upload: find("last_upload_millis")?,
+            gaps: Gaps::default(),
         };
         for (count, word) in books.by_level.iter_mut().zip(&WORDS[3..7]) {
             *count = find(word)?;
@@ -200,7 +247,7 @@ mod tests {
         let mut books = Books { serial: 9, ..Books::default() };
         assert_eq!(books.generate(Level::Basic, 5), 1);
         assert_eq!(books.generate(Level::Full, 2), 6);
-        books.settle(3, Fate::Uploaded { rejected: 1 }).unwrap();
+        books.settle(Span::run(1, 3), Fate::Uploaded { rejected: 1 }).unwrap();
         books
     }
 
@@ -217,12 +264,13 @@ mod tests {
 
     #[test]
     fn more_than_waits_cannot_leave() {
-        assert_eq!(books().settle(5, Fate::Dropped(DropReason::Expired)), Err(Unbalanced));
+        let five = Span::run(4, 5);
+        assert_eq!(books().settle(five, Fate::Dropped(DropReason::Expired)), Err(Unbalanced));
     }
 
     #[test]
     fn a_list_reads_back_and_a_change_of_any_number_makes_it_unreadable() {
-        let books = books();
+        let books = Books { gaps: Gaps::default(), ..books() };
         let list = books.list();
         assert_eq!(Books::read(find(&list)), Some(books));
         for n in 0..list.len() {
@@ -240,10 +288,10 @@ mod tests {
     #[test]
     fn reconciling_counts_what_is_missing_and_takes_back_what_returned() {
         let mut missing = books();
-        missing.reconcile(1);
+        missing.reconcile(1, Holes::new());
         assert_eq!((missing.pending(), missing.dropped.get(DropReason::Corrupt)), (1, 3));
         let mut returned = books();
-        returned.reconcile(6);
+        returned.reconcile(6, Holes::new());
         assert_eq!((returned.pending(), returned.uploaded, returned.generated()), (6, 0, 7));
     }
 
@@ -253,9 +301,11 @@ mod tests {
         let mut later = books();
         later.serial = 12;
         later.generate(Level::Basic, 10);
-        later.settle(10, Fate::Uploaded { rejected: 0 }).unwrap();
+        later.settle(Span::run(1, 10), Fate::Uploaded { rejected: 0 }).unwrap();
         old.catch_up(&later);
         assert_eq!((old.next_seq(), old.serial), (later.next_seq(), 12));
         assert_eq!((old.pending(), old.dropped.get(DropReason::Corrupt)), (4, 10));
+        let lost = Gap { first: 8, last: 17, count: 10, reason: DropReason::Corrupt };
+        assert_eq!(old.gaps.list().last(), Some(&lost));
     }
 }

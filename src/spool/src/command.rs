@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::dead::DeadLetter;
 use crate::error::SpoolError;
+use crate::gaps::Gap;
 use crate::ledger::Verdict;
 use crate::row::{Parcel, RowId, Want};
 use crate::settings::Settings;
@@ -36,6 +37,9 @@ pub(crate) enum Command {
     Meta(String, Done<Option<String>>),
     SetMeta(String, String, Done<()>),
     DeadLetters(Done<Vec<DeadLetter>>),
+    Replay(u64, Done<Option<u64>>),
+    Gaps(Done<Vec<Gap>>),
+    GapsTold(Vec<Gap>, Done<()>),
     Verify(Done<Verdict>),
     Close(Done<()>),
 }

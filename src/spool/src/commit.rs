@@ -13,8 +13,9 @@
 use candor_model::{Draft, DropReason, Level};
 use rusqlite::Connection;
 
-use crate::books::{Books, Fate};
+use crate::books::{Books, Fate, Span};
 use crate::damage::StoreError;
+use crate::dead;
 use crate::lanes::{self, Which};
 use crate::row::Stored;
 use crate::schema::{PAGE, pragma};
@@ -58,6 +59,26 @@ pub(crate) fn commit(
             put(conn, books, run, terms)?;
         }
         Ok(())
+    })
+}
+
+/// Makes a new record of a dead letter, with another number and the same id; the number. `None`
+/// where there is no such letter, or the framing cannot open it.
+pub(crate) fn replay(
+    store: &mut Store,
+    framing: &dyn Framing,
+    seq: u64,
+) -> Result<Option<u64>, StoreError> {
+    let Some((kind, row)) = dead::find(&store.conn, seq)? else { return Ok(None) };
+    let Some(body) = framing.unseal(kind, &row.bytes, seq) else { return Ok(None) };
+    let draft = Draft { level: row.level, kind, boot: row.boot, body };
+    let now = i64::try_from(store.now()).unwrap_or(i64::MAX);
+    let terms = Terms { framing, now, cap: cap(store, false)? };
+    store.write(|conn, books| {
+        let number = books.next_seq();
+        dead::take(conn, seq)?;
+        put(conn, books, &[&draft], terms)?;
+        Ok(Some(number))
     })
 }
 
@@ -113,7 +134,7 @@ fn put(
         }
         let seq = books.generate(draft.level, 1);
         if oversize {
-            books.settle(1, Fate::Dropped(DropReason::Oversize))?;
+            books.settle(Span::run(seq, 1), Fate::Dropped(DropReason::Oversize))?;
             continue;
         }
         let row = open.get_or_insert_with(|| begin(draft, seq, terms.now));
@@ -148,8 +169,9 @@ fn close(
     if make_room(conn, books, &row, cap)? {
         lanes::insert(conn, &row)?;
     } else {
-        let records = u64::try_from(row.records).unwrap_or(0);
-        books.settle(records, Fate::Dropped(DropReason::SpoolFull))?;
+        let number = |n: i64| u64::try_from(n).unwrap_or(0);
+        let span = Span::run(number(row.id), number(row.records));
+        books.settle(span, Fate::Dropped(DropReason::SpoolFull))?;
     }
     Ok(())
 }

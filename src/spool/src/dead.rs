@@ -1,16 +1,18 @@
 //! Dead letters: records that an endpoint refused for good, kept with its words for a person to
-//! look at. They were counted `rejected` when they came here and are outside the ledger.
+//! look at. They were counted `rejected` when they came here and are outside the ledger; a replay
+//! makes a new record of one, with a number of its own.
 //!
 //! # Invariants
 //! - Bounded by count and by bytes; the oldest goes first.
 //! - A purge takes them like what waits.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use candor_model::{Kind, Level};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 
-use crate::row::Stored;
+use crate::row::{Row, Stored};
 
 /// Letters kept at most.
 pub(crate) const MOST: i64 = 64;
@@ -30,6 +32,8 @@ pub struct DeadLetter {
     pub kind: Kind,
     /// Boot id of the boot in which it was observed.
     pub boot: Arc<str>,
+    /// When it was committed, by today's wall clock.
+    pub time: SystemTime,
     /// What the endpoint answered, cut at 1 KiB.
     pub answer: String,
     /// The sealed frame.
@@ -80,17 +84,35 @@ pub(crate) fn count(conn: &Connection) -> rusqlite::Result<u64> {
 }
 
 /// All of them that are whole, oldest first.
-pub(crate) fn list(conn: &Connection) -> rusqlite::Result<Vec<DeadLetter>> {
+pub(crate) fn list(
+    conn: &Connection,
+    dated: impl Fn(i64) -> SystemTime,
+) -> rusqlite::Result<Vec<DeadLetter>> {
     let sql = "SELECT id, level, kind, records, at, boot, sum, body, answer FROM dead ORDER BY id";
     let mut select = conn.prepare_cached(sql)?;
     let mut rows = select.query([])?;
     let mut letters = Vec::new();
     while let Some(row) = rows.next()? {
         let answer = row.get(8)?;
+        let time = dated(row.get(4)?);
         if let Some((kind, row)) = crate::lanes::stored(row)?.trusted() {
             let (seq, level, boot, bytes) = (row.first_seq, row.level, row.boot, row.bytes);
-            letters.push(DeadLetter { seq, level, kind, boot, answer, bytes });
+            letters.push(DeadLetter { seq, level, kind, boot, time, answer, bytes });
         }
     }
     Ok(letters)
+}
+
+/// One of them, if it is whole.
+pub(crate) fn find(conn: &Connection, seq: u64) -> rusqlite::Result<Option<(Kind, Row)>> {
+    let sql = "SELECT id, level, kind, records, at, boot, sum, body FROM dead WHERE id = ?1";
+    let id = i64::try_from(seq).unwrap_or(i64::MAX);
+    let found = conn.prepare_cached(sql)?.query_row([id], crate::lanes::stored).optional()?;
+    Ok(found.and_then(Stored::trusted))
+}
+
+/// Takes one away.
+pub(crate) fn take(conn: &Connection, seq: u64) -> rusqlite::Result<()> {
+    let id = i64::try_from(seq).unwrap_or(i64::MAX);
+    conn.prepare_cached("DELETE FROM dead WHERE id = ?1")?.execute([id]).map(drop)
 }

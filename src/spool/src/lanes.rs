@@ -9,8 +9,10 @@
 use candor_model::{Kind, Level};
 use rusqlite::{Connection, OptionalExtension as _, Row as Columns};
 
-use crate::books::{Books, Fate, Unbalanced};
+use crate::books::{Books, Fate, Span, Unbalanced};
 use crate::damage::StoreError;
+use crate::gaps::Holes;
+use crate::order::Ahead;
 use crate::row::{Row, RowId, Stored, Want};
 
 /// Rows looked at in one call of [`next`]: what bounds its time when kinds alternate.
@@ -20,9 +22,11 @@ const COLUMNS: &str = "id, level, kind, records, at, boot, sum, body";
 
 /// Which rows to take out.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Which {
+pub(crate) enum Which<'a> {
     /// One row.
     One(RowId),
+    /// These, as far as they are still there.
+    These(&'a [RowId]),
     /// Every lane above a level.
     Above(Level),
     /// Rows whose `at` is before this.
@@ -31,13 +35,15 @@ pub(crate) enum Which {
     All,
 }
 
-impl Which {
-    fn condition(self) -> (&'static str, i64) {
+impl Which<'_> {
+    /// A condition and each value that it is asked with.
+    fn conditions(self) -> (&'static str, Vec<i64>) {
         match self {
-            Self::One(id) => ("id = ?1", id.0),
-            Self::Above(level) => ("level > ?1", i64::from(level.number())),
-            Self::Before(at) => ("at < ?1", at),
-            Self::All => ("level >= ?1", i64::MIN),
+            Self::One(id) => ("id = ?1", vec![id.0]),
+            Self::These(ids) => ("id = ?1", ids.iter().map(|id| id.0).collect()),
+            Self::Above(level) => ("level > ?1", vec![i64::from(level.number())]),
+            Self::Before(at) => ("at < ?1", vec![at]),
+            Self::All => ("level >= ?1", vec![i64::MIN]),
         }
     }
 }
@@ -50,20 +56,55 @@ pub(crate) fn insert(conn: &Connection, row: &Stored) -> rusqlite::Result<()> {
         .map(drop)
 }
 
-/// Takes rows out and counts their records; how many records that were.
+/// Takes rows out and counts their records; how many records that were. What was dropped is kept
+/// as ranges; what of several rows an endpoint refused is known only to be among them.
 pub(crate) fn remove(
     conn: &Connection,
     books: &mut Books,
-    which: Which,
+    which: Which<'_>,
     fate: Fate,
 ) -> Result<u64, StoreError> {
-    let (condition, value) = which.condition();
-    let sum = format!("SELECT coalesce(sum(records), 0) FROM batch WHERE {condition}");
-    let records: i64 = conn.prepare_cached(&sum)?.query_row([value], |row| row.get(0))?;
-    conn.prepare_cached(&format!("DELETE FROM batch WHERE {condition}"))?.execute([value])?;
-    let records = u64::try_from(records).map_err(|_| Unbalanced)?;
-    books.settle(records, fate)?;
-    Ok(records)
+    let (condition, values) = which.conditions();
+    let select = format!("SELECT id, records FROM batch WHERE {condition} ORDER BY id");
+    let delete = format!("DELETE FROM batch WHERE {condition}");
+    let mut leaving = Leaving::default();
+    for value in values {
+        let mut select = conn.prepare_cached(&select)?;
+        let mut rows = select.query([value])?;
+        while let Some(row) = rows.next()? {
+            let (id, records): (i64, i64) = (row.get(0)?, row.get(1)?);
+            let id = u64::try_from(id).map_err(|_| Unbalanced)?;
+            let records = u64::try_from(records).map_err(|_| Unbalanced)?;
+            leaving.row(Span::run(id, records), fate, books)?;
+        }
+        conn.prepare_cached(&delete)?.execute([value])?;
+    }
+    leaving.end(fate, books)
+}
+
+/// Spans on their way out: runs of a drop are settled one by one, an upload as a whole.
+#[derive(Default)]
+struct Leaving {
+    open: Option<Span>,
+    settled: u64,
+}
+
+impl Leaving {
+    fn row(&mut self, row: Span, fate: Fate, books: &mut Books) -> Result<(), Unbalanced> {
+        let apart = |open: Span| matches!(fate, Fate::Dropped(_)) && open.last + 1 != row.first;
+        if let Some(done) = self.open.take_if(|open| apart(*open)) {
+            self.settled += done.records;
+            books.settle(done, fate)?;
+        }
+        self.open = Some(self.open.map_or(row, |open| open.and(row)));
+        Ok(())
+    }
+
+    fn end(self, fate: Fate, books: &mut Books) -> Result<u64, StoreError> {
+        let Some(last) = self.open else { return Ok(self.settled) };
+        books.settle(last, fate)?;
+        Ok(self.settled + last.records)
+    }
 }
 
 /// Takes damaged rows out; what is missing then is `corrupt`.
@@ -79,8 +120,21 @@ pub(crate) fn discard_damaged(
     if left > books.pending() {
         return Err(StoreError::Unbalanced);
     }
-    books.reconcile(left);
+    let holes = holes(conn, books)?;
+    books.reconcile(left, holes);
     Ok(())
+}
+
+/// The numbers between the rows, but for those that are known to be gone.
+pub(crate) fn holes(conn: &Connection, books: &Books) -> rusqlite::Result<Holes> {
+    let mut select = conn.prepare("SELECT id, records FROM batch ORDER BY id")?;
+    let mut rows = select.query([])?;
+    let mut holes = Holes::new();
+    while let Some(row) = rows.next()? {
+        let number = |column| row.get(column).map(|n: i64| u64::try_from(n).unwrap_or(0));
+        holes.row(number(0)?, number(1)?, &books.gaps);
+    }
+    Ok(holes)
 }
 
 /// Records that wait, by the rows' own counts; read from the index alone.
@@ -98,32 +152,63 @@ pub(crate) struct Found {
     /// Rows whose checksum does not hold; nothing was collected after the first of them.
     pub(crate) damaged: Vec<RowId>,
     bytes: usize,
+    /// Rows looked at, those of another kind included.
+    seen: usize,
 }
 
-/// The rows to send next: security first, then oldest first, one kind, bounded bytes.
-pub(crate) fn next(conn: &Connection, want: Want) -> rusqlite::Result<Found> {
+/// The rows to send next: security first, then what goes `ahead`, then oldest first; one kind,
+/// bounded bytes.
+pub(crate) fn next(conn: &Connection, want: Want, ahead: &[Ahead]) -> rusqlite::Result<Found> {
     let mut found = Found::default();
     let security = format!("SELECT {COLUMNS} FROM batch WHERE level = 0 AND ?1 >= 0 ORDER BY id");
+    let lane = format!(
+        "SELECT {COLUMNS} FROM batch WHERE level = ?1 AND id > ?2 AND id <= ?3 ORDER BY id"
+    );
     // By the primary key, never by a sort: a sort would hold bodies in memory.
     let others = format!("SELECT {COLUMNS} FROM batch WHERE +level BETWEEN 1 AND ?1 ORDER BY id");
-    let room = collect(conn, (&security, want), &mut found)?;
-    if room && want.up_to > Level::Security {
-        collect(conn, (&others, want), &mut found)?;
+    let up_to = i64::from(want.up_to.number());
+    let mut room = collect(conn, (&security, &[up_to]), want.max_bytes, &mut found)?;
+    let before = found.seen;
+    for rows in ahead.iter().filter(|rows| rows.level <= up_to) {
+        let values = [rows.level, rows.after, rows.last];
+        room = room && collect(conn, (&lane, &values), want.max_bytes, &mut found)?;
+    }
+    // While the newest report waits, the backlog does, whatever kind the parcel turned out to be.
+    if room && want.up_to > Level::Security && found.seen == before {
+        collect(conn, (&others, &[up_to]), want.max_bytes, &mut found)?;
     }
     Ok(found)
+}
+
+/// The newest report of each lane but security: the rows of the lane's last commit.
+pub(crate) fn newest(conn: &Connection) -> rusqlite::Result<Vec<Ahead>> {
+    let last = "SELECT id, at FROM batch WHERE level = ?1 ORDER BY id DESC LIMIT 1";
+    let before = "SELECT id FROM batch WHERE level = ?1 AND at < ?2 ORDER BY id DESC LIMIT 1";
+    let mut lanes = Vec::new();
+    for level in Level::ALL.into_iter().filter(|level| *level > Level::Security) {
+        let level = i64::from(level.number());
+        let found = conn.prepare_cached(last)?.query_row([level], |r| Ok((r.get(0)?, r.get(1)?)));
+        let Some((last, at)) = found.optional()? else { continue };
+        let at: i64 = at;
+        let after = conn.prepare_cached(before)?.query_row([level, at], |r| r.get(0)).optional()?;
+        lanes.push(Ahead { level, after: after.unwrap_or(0), last });
+    }
+    Ok(lanes)
 }
 
 /// Collects rows of one statement; whether there is room for more.
 fn collect(
     conn: &Connection,
-    (sql, want): (&str, Want),
+    (sql, values): (&str, &[i64]),
+    max_bytes: usize,
     found: &mut Found,
 ) -> rusqlite::Result<bool> {
     let mut select = conn.prepare_cached(sql)?;
-    let mut rows = select.query([want.up_to.number()])?;
+    let mut rows = select.query(rusqlite::params_from_iter(values))?;
     let mut seen = 0;
     while let Some(columns) = rows.next()? {
         seen += 1;
+        found.seen += 1;
         let kind = Kind::from_number(columns.get(2)?);
         if seen > MOST_ROWS {
             return Ok(false);
@@ -137,7 +222,7 @@ fn collect(
             found.damaged.push(id);
             return Ok(false);
         };
-        if !found.rows.is_empty() && found.bytes + row.bytes.len() > want.max_bytes {
+        if !found.rows.is_empty() && found.bytes + row.bytes.len() > max_bytes {
             return Ok(false);
         }
         found.bytes += row.bytes.len();
@@ -165,10 +250,15 @@ pub(crate) fn before(conn: &Connection, id: i64) -> rusqlite::Result<Option<Stor
     conn.prepare_cached(&sql)?.query_row([id], stored).optional()
 }
 
+/// Id and `at` of the oldest row.
+pub(crate) fn first(conn: &Connection) -> rusqlite::Result<Option<(i64, i64)>> {
+    let sql = "SELECT id, at FROM batch ORDER BY id LIMIT 1";
+    conn.prepare_cached(sql)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+}
+
 /// `at` of the oldest row.
 pub(crate) fn oldest(conn: &Connection) -> rusqlite::Result<Option<i64>> {
-    let sql = "SELECT at FROM batch ORDER BY id LIMIT 1";
-    conn.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()
+    Ok(first(conn)?.map(|(_, at)| at))
 }
 
 /// The oldest row of the least valuable lane, if that lane is not more valuable than `level`.

@@ -100,6 +100,8 @@ pub struct Ledger {
     pub last_upload: Option<SystemTime>,
     /// Rows in the dead-letter table.
     pub dead_letters: u64,
+    /// Ranges of dropped numbers that the receiver was not yet told of.
+    pub gaps: usize,
     /// Calls of fsync since this spool was opened, derived and not measured: one a commit, two a
     /// checkpoint that moved pages, one for the new log's header after it, one a forced mirror.
     /// The making of a new store (about ten, once) is not in it.
@@ -137,8 +139,11 @@ pub struct Verdict {
     pub damaged_rows: u64,
     /// Rows whose numbers overlap the row before, or reach beyond `next_seq`.
     pub misnumbered_rows: u64,
-    /// Whether the counters balance among themselves.
+    /// Whether the counters balance among themselves, and stand in the store as in memory.
     pub balances: bool,
+    /// Whether no more records are in ranges that wait to be told than were dropped, reason by
+    /// reason.
+    pub gaps_agree: bool,
 }
 
 impl Verdict {
@@ -146,6 +151,7 @@ impl Verdict {
     #[must_use]
     pub const fn is_sound(&self) -> bool {
         self.balances
+            && self.gaps_agree
             && self.pending_by_ledger == self.pending_by_rows
             && self.damaged_rows == 0
             && self.misnumbered_rows == 0

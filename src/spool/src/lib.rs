@@ -14,7 +14,10 @@
 //!   boot    boot id                  sum    CRC-32C over all other columns (row.rs)
 //!   body    sealed OTLP frames, one after the other, at most 64 KiB unless one record is larger
 //!   index lane (level, id, records): a level's oldest, and what waits, without touching bodies
-//! dead    as batch, and `answer`: what an endpoint refused for good; outside the ledger
+//! dead    as batch, and `answer`: what an endpoint refused for good; outside the ledger until it
+//!         is replayed as a new record
+//! gap     first, last, count, reason: dropped numbers that the receiver was not yet told of, each
+//!         with its CRC-32C (gaps.rs)
 //! ledger  word, number: the counters of books.rs with their own CRC-32C under `sum`
 //! meta    key, value: install_id, and what others leave for the next start
 //! ```
@@ -37,10 +40,12 @@ mod commit;
 mod damage;
 mod dead;
 mod error;
+mod gaps;
 mod lanes;
 mod ledger;
 mod linger;
 mod mirror;
+mod order;
 mod peek;
 mod queue;
 mod recovery;
@@ -54,6 +59,7 @@ mod writer;
 
 pub use dead::DeadLetter;
 pub use error::{OpenError, SpoolError};
+pub use gaps::Gap;
 pub use ledger::{Dropped, Ledger, LossBound, Verdict};
 pub use peek::{Peek, peek};
 pub use row::{Parcel, Row, RowId, Want};

@@ -10,6 +10,7 @@ use candor_model::{DropReason, Level};
 use crate::books::Fate;
 use crate::damage::StoreError;
 use crate::dead::{self, DeadLetter};
+use crate::gaps::Gap;
 use crate::lanes::{self, Which};
 use crate::row::{Parcel, RowId, Stored, Want};
 use crate::schema;
@@ -19,7 +20,7 @@ use crate::store::Store;
 /// The rows to send next. Damaged ones on the way are counted out.
 pub(crate) fn next(store: &mut Store, want: Want) -> Result<Option<Parcel>, StoreError> {
     loop {
-        let found = lanes::next(&store.conn, want)?;
+        let found = lanes::next(&store.conn, want, store.order.ahead())?;
         let damaged = found.damaged;
         if !damaged.is_empty() {
             tracing::error!(rows = damaged.len(), "rows are damaged and are not delivered");
@@ -44,18 +45,17 @@ pub(crate) fn uploaded(store: &mut Store, rows: &[RowId], rejected: u64) -> Resu
     store.overwrite(false)?;
     let wall = crate::timeline::unix_millis(store.place.outside.clock.wall());
     let outcome = store.write(|conn, books| {
-        let (mut left, before) = (rejected, books.uploaded);
-        for &row in rows {
-            let fate = Fate::Uploaded { rejected: left };
-            left = left.saturating_sub(lanes::remove(conn, books, Which::One(row), fate)?);
-        }
+        let before = books.uploaded;
+        lanes::remove(conn, books, Which::These(rows), Fate::Uploaded { rejected })?;
         if books.uploaded > before {
             books.last_upload = wall;
         }
         Ok(())
     });
     store.overwrite(true)?;
-    outcome
+    outcome?;
+    store.settled(rows);
+    Ok(())
 }
 
 /// Makes two rows of one; false when it holds one record, or is gone.
@@ -110,7 +110,9 @@ pub(crate) fn reject(store: &mut Store, id: RowId, answer: &str) -> Result<(), S
             lanes::remove(conn, books, Which::One(id), Fate::Dropped(DropReason::Rejected))?;
         }
         Ok(())
-    })
+    })?;
+    store.settled(&[id]);
+    Ok(())
 }
 
 /// Drops rows for a reason; how many records that were.
@@ -119,13 +121,11 @@ pub(crate) fn drop_rows(
     rows: &[RowId],
     reason: DropReason,
 ) -> Result<u64, StoreError> {
-    store.write(|conn, books| {
-        let mut dropped = 0;
-        for &row in rows {
-            dropped += lanes::remove(conn, books, Which::One(row), Fate::Dropped(reason))?;
-        }
-        Ok(dropped)
-    })
+    let dropped = store.write(|conn, books| {
+        lanes::remove(conn, books, Which::These(rows), Fate::Dropped(reason))
+    })?;
+    store.settled(rows);
+    Ok(dropped)
 }
 
 /// Takes back every lane above a level, dead letters included; how many records that were.
@@ -165,7 +165,15 @@ pub(crate) fn set_meta(store: &mut Store, key: &str, value: &str) -> Result<(), 
 
 /// The dead letters, oldest first.
 pub(crate) fn dead_letters(store: &mut Store) -> Result<Vec<DeadLetter>, StoreError> {
-    Ok(dead::list(&store.conn)?)
+    Ok(dead::list(&store.conn, |at| store.dated(at))?)
+}
+
+/// The ranges that the receiver was not yet told of have been told of.
+pub(crate) fn gaps_told(store: &mut Store, told: &[Gap]) -> Result<(), StoreError> {
+    store.write(|_, books| {
+        books.gaps.tell(told);
+        Ok(())
+    })
 }
 
 #[cfg(test)]

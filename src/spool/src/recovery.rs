@@ -22,14 +22,16 @@
 
 use std::path::Path;
 
-use candor_model::{DropReason, Level};
+use candor_model::Level;
 use rusqlite::Connection;
 
 use crate::books::Books;
 use crate::damage::{self, SALVAGE, StoreError};
 use crate::error::OpenError;
+use crate::gaps::{Gaps, Holes};
 use crate::lanes;
 use crate::mirror::{Entry, Mirror, Reflection, Slot};
+use crate::order::Order;
 use crate::row::Stored;
 use crate::schema::{self, Content, INSTALL_ID};
 use crate::settings::MIN_BYTES;
@@ -105,6 +107,7 @@ impl Store {
             forced: boot,
             withheld: 0,
             refused: 0,
+            order: Order::default(),
             detached: false,
         };
         store
@@ -153,6 +156,9 @@ fn agree(
     let Some(mut books) = books.or_else(|| Some(reflection.clone().latest()?.books)) else {
         return Ok(None);
     };
+    if !whole {
+        books.gaps = schema::read_gaps(conn)?;
+    }
     if let Some(done) = &reflection.done
         && done.books.serial > books.serial
     {
@@ -164,7 +170,8 @@ fn agree(
         if whole {
             return Ok(None);
         }
-        books.reconcile(waiting);
+        let holes = lanes::holes(conn, &books)?;
+        books.reconcile(waiting, holes);
     }
     Ok(Some(books))
 }
@@ -175,7 +182,7 @@ fn begin(mirrored: Option<Entry>) -> Entry {
         return Entry { install_id: new_id(), books: Books::default() };
     };
     tracing::error!(records = entry.books.pending(), "the store is gone; its mirror goes on");
-    entry.books.reconcile(0);
+    entry.books.reconcile(0, Holes::new());
     entry.books.damages += 1;
     entry
 }
@@ -216,7 +223,13 @@ fn replace(place: &Place, base: Option<Entry>) -> Result<(Connection, Entry), St
         books: saved.presumed(),
     });
     saved.claim_numbers(&mut entry.books);
-    entry.books.reconcile(saved.records());
+    if entry.books.gaps == Gaps::default() {
+        // The mirror does not know them.
+        let gaps = old.as_ref().and_then(|old| schema::read_gaps(old).ok());
+        entry.books.gaps = gaps.unwrap_or_default();
+    }
+    let holes = lanes::holes(&conn, &entry.books)?;
+    entry.books.reconcile(saved.records(), holes);
     entry.books.damages += 1;
     entry.books.serial += 1;
     if let Some(old) = &old {
@@ -278,12 +291,12 @@ impl Saved {
     }
 
     /// Counters where neither store nor mirror remembers any: what was saved waits; the fate and
-    /// the level of the numbers before are unknown, and they count as `corrupt` and `basic`.
+    /// the level of the other numbers are unknown, and they count as `basic`, and as `corrupt` as
+    /// soon as the counters are reconciled with the rows.
     fn presumed(&self) -> Books {
         let mut books = Books { by_level: self.by_level, ..Books::default() };
         let unknown = self.end.saturating_sub(1).saturating_sub(self.records());
         books.generate(Level::Basic, unknown);
-        books.dropped.add(DropReason::Corrupt, unknown);
         books
     }
 

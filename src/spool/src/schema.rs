@@ -7,9 +7,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use candor_model::DropReason;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use crate::books::Books;
+use crate::gaps::{Gap, Gaps};
 
 pub(crate) const PAGE: u64 = 4096;
 /// Pages beyond the cap that the file may grow by: the fixed tables, and room to settle accounts.
@@ -28,6 +30,9 @@ CREATE TABLE dead (
   at INTEGER NOT NULL, boot TEXT NOT NULL, sum INTEGER NOT NULL, answer TEXT NOT NULL,
   body BLOB NOT NULL) STRICT;
 CREATE TABLE ledger (word TEXT PRIMARY KEY, number INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE gap (
+  first INTEGER NOT NULL, reason TEXT NOT NULL, last INTEGER NOT NULL, count INTEGER NOT NULL,
+  sum INTEGER NOT NULL, PRIMARY KEY (first, reason)) STRICT, WITHOUT ROWID;
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 ";
 
@@ -124,10 +129,49 @@ pub(crate) fn read_books(conn: &Connection) -> rusqlite::Result<Option<Books>> {
         let (_, number) = list.iter().find(|(w, _)| w == word)?;
         u64::try_from(*number).ok()
     };
-    Ok(Books::read(find))
+    let Some(mut books) = Books::read(find) else { return Ok(None) };
+    books.gaps = read_gaps(conn)?;
+    Ok(Some(books))
 }
 
-/// Writes the counters that differ from `before`; all of them when there is none.
+/// The ranges that are not yet told, but for damaged ones.
+pub(crate) fn read_gaps(conn: &Connection) -> rusqlite::Result<Gaps> {
+    let mut select = conn.prepare_cached("SELECT first, last, count, reason, sum FROM gap")?;
+    let mut rows = select.query([])?;
+    let mut gaps = Vec::new();
+    while let Some(row) = rows.next()? {
+        let number = |column| row.get(column).map(|n: i64| u64::try_from(n).unwrap_or(0));
+        let (word, sum): (String, i64) = (row.get(3)?, row.get(4)?);
+        let Some(reason) = DropReason::from_word(&word) else { continue };
+        let gap = Gap { first: number(0)?, last: number(1)?, count: number(2)?, reason };
+        if gap.checksum() == sum {
+            gaps.push(gap);
+        }
+    }
+    Ok(Gaps::of(gaps))
+}
+
+/// Writes the ranges that differ from `before`.
+fn write_gaps(conn: &Connection, before: &[Gap], after: &[Gap]) -> rusqlite::Result<()> {
+    let mut delete = conn.prepare_cached("DELETE FROM gap WHERE first = ?1 AND reason = ?2")?;
+    for gap in before.iter().filter(|gap| !after.contains(gap)) {
+        delete.execute((signed(gap.first), gap.reason.word()))?;
+    }
+    let mut insert =
+        conn.prepare_cached("INSERT OR REPLACE INTO gap VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    for gap in after.iter().filter(|gap| !before.contains(gap)) {
+        let Gap { first, last, count, reason } = *gap;
+        let numbers = (signed(last), signed(count), gap.checksum());
+        insert.execute((signed(first), reason.word(), numbers.0, numbers.1, numbers.2))?;
+    }
+    Ok(())
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Writes the counters and ranges that differ from `before`; all of them when there is none.
 pub(crate) fn write_books(
     conn: &Connection,
     before: Option<&Books>,
@@ -139,9 +183,15 @@ pub(crate) fn write_books(
     let old = before.map(Books::list);
     for (n, (word, number)) in after.list().into_iter().enumerate() {
         if old.as_ref().is_none_or(|old| old[n].1 != number) {
-            let number = i64::try_from(number).unwrap_or(i64::MAX);
-            upsert.execute((word, number))?;
+            upsert.execute((word, signed(number)))?;
         }
     }
-    Ok(())
+    match before {
+        Some(before) if before.gaps == after.gaps => Ok(()),
+        Some(before) => write_gaps(conn, before.gaps.list(), after.gaps.list()),
+        None => {
+            conn.execute("DELETE FROM gap", [])?;
+            write_gaps(conn, &[], after.gaps.list())
+        }
+    }
 }

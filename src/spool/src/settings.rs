@@ -1,4 +1,4 @@
-//! What a spool is told when it opens: its bounds, the codec's two functions, and its host.
+//! What a spool is told when it opens: its bounds, the codec's functions, and its host.
 //!
 //! # Invariants
 //! - A bound that is smaller than what a store needs to work at all is raised to it, never refused.
@@ -26,6 +26,9 @@ pub struct Settings {
     pub min_free: u64,
     /// How long an ordinary record may linger in memory before its commit.
     pub linger: Duration,
+    /// How long a record waits at most in ordinary running; when the oldest waits longer, what
+    /// waits is a backlog, and the newest report goes ahead of it once.
+    pub backlog_after: Duration,
 }
 
 impl Default for Settings {
@@ -35,17 +38,25 @@ impl Default for Settings {
             max_age: Duration::from_hours(30 * 24),
             min_free: 128 << 20,
             linger: Duration::from_secs(3),
+            backlog_after: Duration::from_mins(30),
         }
     }
 }
 
-/// The codec's two functions that the spool needs; it knows nothing else of what it keeps.
+/// The codec's functions that the spool needs; it knows nothing else of what it keeps.
 pub trait Framing: Send {
     /// Appends to `out` the frame of a record with its sequence number.
     fn seal(&self, kind: Kind, body: &[u8], seq: u64, out: &mut Vec<u8>);
 
     /// Length of the first frame in `bytes`; `None` when there is no whole one.
     fn frame_len(&self, kind: Kind, bytes: &[u8]) -> Option<usize>;
+
+    /// The body that was sealed into this frame with this number; `None` when it is another one.
+    /// Dead letters of a framing that never tells cannot be replayed.
+    fn unseal(&self, kind: Kind, frame: &[u8], seq: u64) -> Option<Vec<u8>> {
+        let _ = (kind, frame, seq);
+        None
+    }
 }
 
 /// Tells the free bytes of the file system of a path; `None` where it does not tell.

@@ -19,6 +19,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use crate::command::{Command, Done, Envelope, ROOM};
 use crate::dead::DeadLetter;
 use crate::error::{OpenError, SpoolError};
+use crate::gaps::Gap;
 use crate::ledger::{Ledger, Verdict};
 use crate::row::{Parcel, RowId, Want};
 use crate::settings::{Framing, Settings, Surroundings};
@@ -146,8 +147,10 @@ impl Spool {
         self.ask(|done| Command::Clear(reason, done)).await
     }
 
-    /// What to send next: security first, then oldest first; rows of one kind. It takes nothing
-    /// away: asked again, it answers the same until the rows are settled. What lingers is not in
+    /// What to send next: security first, then oldest first; rows of one kind. When the oldest waits
+    /// longer than [`Settings::backlog_after`], the newest report of each lane goes ahead of the
+    /// backlog, once. It takes nothing away: asked again, it answers the same until rows are
+    /// settled or newer ones go first. What lingers is not in
     /// it: [`commit`](Self::commit) first.
     ///
     /// # Errors
@@ -199,6 +202,34 @@ impl Spool {
     /// [`SpoolError`].
     pub async fn dead_letters(&self) -> Result<Vec<DeadLetter>, SpoolError> {
         self.ask(Command::DeadLetters).await
+    }
+
+    /// Makes a new record of the dead letter with this number: same id, new number, generated anew.
+    /// The number that it got; `None` where there is no such letter, or it cannot be opened.
+    ///
+    /// # Errors
+    /// [`SpoolError`]; the letter stays.
+    pub async fn replay(&self, seq: u64) -> Result<Option<u64>, SpoolError> {
+        self.ask(|done| Command::Replay(seq, done)).await
+    }
+
+    /// Ranges of numbers that were dropped and that the receiver was not told of, by their first
+    /// number; at most 256. They stay, over restarts, until [`gaps_told`](Self::gaps_told).
+    ///
+    /// # Errors
+    /// [`SpoolError`].
+    pub async fn gaps(&self) -> Result<Vec<Gap>, SpoolError> {
+        self.ask(Command::Gaps).await
+    }
+
+    /// A record about each of these ranges is committed. What a range gained since
+    /// [`gaps`](Self::gaps) stays. A crash in between tells a range twice, never not at all.
+    ///
+    /// # Errors
+    /// [`SpoolError`]; the ranges stay.
+    pub async fn gaps_told(&self, told: &[Gap]) -> Result<(), SpoolError> {
+        let told = told.to_vec();
+        self.ask(|done| Command::GapsTold(told, done)).await
     }
 
     /// A value that [`set_meta`](Self::set_meta) left.

@@ -24,9 +24,11 @@ use crate::books::Books;
 use crate::damage::{self, SALVAGE, STORE, StoreError};
 use crate::ledger::{Ledger, Verdict};
 use crate::mirror::{Mirror, Slot};
+use crate::order::{Oldest, Order};
+use crate::row::RowId;
 use crate::schema::{self, PAGE, pragma};
 use crate::settings::{Settings, Surroundings};
-use crate::timeline::Timeline;
+use crate::timeline::{Timeline, millis};
 use crate::{dead, lanes};
 
 /// The log is folded in when it is longer than this.
@@ -75,6 +77,8 @@ pub(crate) struct Store {
     /// Withheld and refused since the last commit; the next one stores them.
     pub(crate) withheld: u64,
     pub(crate) refused: u64,
+    /// What goes first after an outage.
+    pub(crate) order: Order,
     /// No connection: opening again failed the last time.
     pub(crate) detached: bool,
 }
@@ -235,14 +239,37 @@ impl Store {
         self.timeline.at(self.place.outside.clock.boot())
     }
 
+    /// Decides what goes first now.
+    pub(crate) fn look_ahead(&mut self) -> Result<(), StoreError> {
+        let oldest = lanes::first(&self.conn)?.map(|(id, at)| Oldest { id, age: self.age(at) });
+        let most = millis(self.place.settings.backlog_after);
+        let newest = match oldest {
+            Some(oldest) if oldest.age > most => lanes::newest(&self.conn)?,
+            _ => Vec::new(),
+        };
+        self.order = std::mem::take(&mut self.order).look(oldest, most, newest);
+        Ok(())
+    }
+
+    /// Rows were settled.
+    pub(crate) fn settled(&mut self, rows: &[RowId]) {
+        self.order = std::mem::take(&mut self.order).settled(rows);
+    }
+
+    /// A moment of the age clock by today's wall clock.
+    pub(crate) fn dated(&self, at: i64) -> SystemTime {
+        let wall = self.place.outside.clock.wall();
+        wall.checked_sub(Duration::from_millis(self.age(at))).unwrap_or(UNIX_EPOCH)
+    }
+
+    fn age(&self, at: i64) -> u64 {
+        self.now().saturating_sub(u64::try_from(at).unwrap_or(0))
+    }
+
     /// The ledger as last committed, but for what lingers.
     pub(crate) fn ledger(&self) -> Result<Ledger, StoreError> {
         let books = &self.books;
-        let wall = self.place.outside.clock.wall();
-        let oldest = lanes::oldest(&self.conn)?.map(|at| {
-            let age = self.now().saturating_sub(u64::try_from(at).unwrap_or(0));
-            wall.checked_sub(Duration::from_millis(age)).unwrap_or(UNIX_EPOCH)
-        });
+        let oldest = lanes::oldest(&self.conn)?.map(|at| self.dated(at));
         Ok(Ledger {
             generated: books.generated(),
             uploaded: books.uploaded,
@@ -257,6 +284,7 @@ impl Store {
             next_seq: books.next_seq(),
             last_upload: last_upload(books),
             dead_letters: dead::count(&self.conn)?,
+            gaps: books.gaps.list().len(),
             fsyncs: self.fsyncs,
             damages: books.damages,
             ..Ledger::default()
@@ -267,8 +295,8 @@ impl Store {
     pub(crate) fn verify(&self) -> Result<Verdict, StoreError> {
         let mut verdict = Verdict { pending_by_ledger: self.books.pending(), ..Verdict::default() };
         let stored = schema::read_books(&self.conn)?;
-        verdict.balances = self.ledger()?.balances()
-            && stored.is_some_and(|stored| stored.serial == self.books.serial);
+        verdict.balances = self.ledger()?.balances() && stored.is_some_and(|b| b == self.books);
+        verdict.gaps_agree = self.books.gaps_agree();
         let (mut id, mut free) = (i64::MIN, 1);
         while let Some(row) = lanes::after(&self.conn, id)? {
             id = row.id;

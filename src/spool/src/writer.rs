@@ -157,6 +157,16 @@ impl Writer {
             Command::DeadLetters(done) => {
                 self.reply(done, |w| w.attempt("list dead letters", queue::dead_letters));
             }
+            Command::Replay(seq, done) => self.reply(done, |w| {
+                let framing = w.framing.as_ref();
+                attempt(&mut w.store, "replay a dead letter", |s| commit::replay(s, framing, seq))
+            }),
+            Command::Gaps(done) => {
+                self.reply(done, |w| Ok(w.store.books.gaps.list().to_vec()));
+            }
+            Command::GapsTold(told, done) => {
+                self.reply(done, |w| w.attempt("forget told gaps", |s| queue::gaps_told(s, &told)))
+            }
             Command::Verify(done) => self.reply(done, |w| w.attempt("verify", |s| s.verify())),
             // `obey` has done the others.
             _ => {}
@@ -274,6 +284,7 @@ impl Writer {
     fn next(&mut self, want: crate::Want) -> Result<Option<Parcel>, SpoolError> {
         self.attempt("read the next rows", |store| {
             commit::expire_now(store)?;
+            store.look_ahead()?;
             queue::next(store, want)
         })
     }

@@ -4,8 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bounds;
+mod catch_up;
 mod crash;
 mod damage;
+mod gaps;
 mod kit;
 mod model;
 mod promises;
