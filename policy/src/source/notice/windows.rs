@@ -97,8 +97,8 @@ impl Notice {
         })
         .map_err(io::Error::other)?;
         let waker = Waker(Arc::new(Event::new()?));
-        let watched = BTreeSet::new();
-        Ok(Self { watcher, watched, points, changed, waker, keys: Vec::new(), has_root })
+        let places = BTreeSet::new();
+        Ok(Self { watcher, watched: places, points, changed, waker, keys: Vec::new(), has_root })
     }
 
     pub(crate) fn waker(&self) -> Waker {

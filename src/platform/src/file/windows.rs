@@ -78,7 +78,7 @@ pub(super) fn create_private_dir(path: &Path) -> io::Result<Option<String>> {
 }
 
 pub(super) fn trust(path: &Path) -> io::Result<Trust> {
-    trust_of(&open_for_control(path)?)
+    trust_of(&open_for_control(path)?, path)
 }
 
 pub(super) fn trust_of(file: &File, _path: &Path) -> io::Result<Trust> {
