@@ -9,3 +9,5 @@ mod levels;
 mod off;
 mod preview;
 mod steering;
+#[cfg(unix)]
+mod strangers;

@@ -233,6 +233,22 @@ impl Agent {
         command.output().expect("agentctl").into()
     }
 
+    /// `agentctl` with this root, as a user without any right (uid 65534); for a caller who is root.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn ctl_as_stranger(&self, arguments: &[&str]) -> Outcome {
+        use std::os::unix::fs::PermissionsExt as _;
+        use std::os::unix::process::CommandExt as _;
+        // The temporary directory is ours alone; on a host the way to the root is open.
+        fs::set_permissions(self.dir.path(), fs::Permissions::from_mode(0o755)).expect("the way");
+        let mut command = Command::new(&programs().agentctl);
+        command.arg("--root").arg(self.root()).args(arguments).stdin(Stdio::null());
+        command.uid(65534).gid(65534).output().expect("agentctl").into()
+    }
+
     /// `status --json`.
     ///
     /// # Panics

@@ -1,23 +1,40 @@
 //! `explain`: every layer, the winner and why; the daemon's word where one runs.
 
+use std::fs;
+use std::io::ErrorKind;
+
 use candor_control::protocol::{ExplainedLayer, Explanation};
 use candor_policy::trail::{Entry, Trail};
 
 use crate::cli::ExplainOptions;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, NOT_PERMITTED};
 use crate::shown::Shown;
 use crate::table::Table;
 
 pub(crate) async fn run(context: &Context, options: &ExplainOptions) -> Result<Shown, Failure> {
     if options.history {
-        return Ok(history(&Trail::at(&context.layout.audit_trail()).entries()));
+        return Ok(history(&trail(context)?));
     }
     let explanation = match Context::unless_no_daemon(context.client().explain().await)? {
         Some(explanation) => explanation,
         None => own(context)?,
     };
     Ok(Shown::new(text(&explanation), &explanation))
+}
+
+/// The audit trail; one that this user may not read is said to be so, not shown as empty.
+fn trail(context: &Context) -> Result<Vec<Entry>, Failure> {
+    let path = context.layout.audit_trail();
+    match fs::File::open(&path) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            Err(Failure::new(NOT_PERMITTED, format!("not readable by you: {}", path.display())))
+        }
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(Failure::system(&format!("read {}", path.display()), error))
+        }
+        _ => Ok(Trail::at(&path).entries()),
+    }
 }
 
 /// Without a daemon: the same resolution, over what this user can read.

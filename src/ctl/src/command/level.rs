@@ -39,7 +39,7 @@ pub(crate) async fn set(context: &Context, options: SetLevelOptions) -> Result<S
 
 /// Writes the setting that the next daemon reads.
 fn set_without_daemon(context: &Context, request: &LevelRequest) -> Result<LevelChanged, Failure> {
-    let before = context.snapshot();
+    let before = context.readable_snapshot()?;
     if let Err(refusal) = before.would_be(request.level) {
         return Err(Failure::new(REFUSED, format!("{refusal}; nothing was written")));
     }

@@ -23,7 +23,11 @@ use crate::table::Table;
 pub(crate) async fn run(context: &Context, options: &PreviewOptions) -> Result<Shown, Failure> {
     let snapshot = context.snapshot();
     let status = context.client().status().await.ok();
-    let level = options.level.unwrap_or(snapshot.effective.level.effective);
+    let level = match (options.level, &status) {
+        (Some(level), _) => level,
+        (None, Some(status)) => effective(status)?,
+        (None, None) => context.readable_snapshot()?.effective.level.effective,
+    };
     let host = options.host_root.as_deref().map_or_else(Host::live, Host::new);
     let facts = facts(&snapshot, status.as_ref(), level);
     let drafts = preview(host, level, facts).await;
@@ -33,13 +37,22 @@ pub(crate) async fn run(context: &Context, options: &PreviewOptions) -> Result<S
     }
 }
 
-/// What the agent would say of itself: at this level, and with the numbers of the daemon that runs.
+/// The level that holds where a daemon runs.
+fn effective(status: &Status) -> Result<Level, Failure> {
+    let number = status.level.effective;
+    Level::from_number(number.into()).ok_or_else(|| {
+        Failure::new(FAILED, format!("the agent names a level {number}: update agentctl"))
+    })
+}
+
+/// What the agent would say of itself: at this level, and with the numbers of the daemon that runs. Of
+/// settings that this user may not read nothing is said.
 fn facts(snapshot: &Snapshot, status: Option<&Status>, level: Level) -> AgentFacts {
     let mut settings = settings_event(&snapshot.effective);
     settings.level = Some(level.number().into());
     let boot = status.and_then(|status| status.boot_id.clone()).unwrap_or_default();
     AgentFacts {
-        settings: Some(settings),
+        settings: snapshot.effective.not_readable.is_empty().then_some(settings),
         health: Some(health(status)),
         boot: boot.into(),
         off: snapshot.effective.lowering.off.clone(),

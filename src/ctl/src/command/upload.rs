@@ -43,7 +43,7 @@ fn set_without_daemon(
     enabled: bool,
     keep_pending: bool,
 ) -> Result<UploadChanged, Failure> {
-    let before = context.snapshot();
+    let before = context.readable_snapshot()?;
     if let Err(refusal) = before.would_upload(enabled) {
         return Err(Failure::new(REFUSED, format!("{refusal}; nothing was written")));
     }
