@@ -136,12 +136,14 @@ impl Metric {
 }
 
 /// Defines a metric: a `static` of [`MetricEntry`] with the doc comment as published description.
+///
+/// `"attribute": kind` may be followed by `, level = L` and `, class = C`, in that order.
 #[macro_export]
 macro_rules! metric {
     (
         $(#[doc = $doc:literal])+
         $vis:vis $NAME:ident = $name:literal, $level:ident, $instrument:ident, $unit:literal, $purpose:literal
-        { $( $(#[doc = $adoc:literal])+ $key:literal : $kind:expr $(, level = $alevel:ident)? ; )* }
+        { $( $(#[doc = $adoc:literal])+ $key:literal : $kind:expr $(, level = $alevel:ident)? $(, class = $aclass:ident)? ; )* }
     ) => {
         $(#[doc = $doc])+
         $vis static $NAME: $crate::MetricEntry = $crate::MetricEntry {
@@ -155,7 +157,7 @@ macro_rules! metric {
             attributes: &[ $( $crate::FieldEntry {
                 name: $key,
                 level: $crate::metric_level!($level $(, $alevel)?),
-                class: $crate::Class::System,
+                class: $crate::metric_class!($($aclass)?),
                 unit: None,
                 doc: concat!($($adoc, "\n"),+),
                 kind: $kind,
@@ -172,5 +174,16 @@ macro_rules! metric_level {
     };
     ($owner:ident, $level:ident) => {
         $crate::Level::$level
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! metric_class {
+    () => {
+        $crate::Class::System
+    };
+    ($class:ident) => {
+        $crate::Class::$class
     };
 }

@@ -2,7 +2,12 @@
 
 use crate::MetricEntry;
 
+pub mod container;
+pub mod core;
+pub mod pressure;
+pub mod process;
 pub mod system;
+pub mod tcp;
 
 /// Every metric of the catalog.
 pub(crate) static ALL: &[&MetricEntry] = &[
@@ -38,4 +43,24 @@ pub(crate) static ALL: &[&MetricEntry] = &[
     &system::NETWORK_PACKETS,
     &system::NETWORK_DROPPED,
     &system::NETWORK_ERRORS,
+    &tcp::CONNECTIONS,
+    &tcp::SEGMENTS,
+    &tcp::RETRANSMISSIONS,
+    &tcp::OPENED,
+    &tcp::FAILED,
+    &pressure::STALL_TIME,
+    &process::COUNT,
+    &container::CPU_TIME,
+    &container::CPU_LIMIT,
+    &container::MEMORY_USAGE,
+    &container::MEMORY_WORKING_SET,
+    &container::MEMORY_RSS,
+    &container::MEMORY_LIMIT,
+    &container::RESTARTS,
+    &core::TIME,
+    &core::FREQUENCY,
+    &process::CPU_TIME,
+    &process::MEMORY_USAGE,
+    &process::THREADS,
+    &process::DESCRIPTORS,
 ];

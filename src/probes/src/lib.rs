@@ -13,6 +13,8 @@
 //! A probe that fails, panics or hangs loses its own round and nothing else; it is counted and shown.
 
 mod adapters;
+#[cfg(unix)]
+mod beat;
 mod cpu;
 mod disk;
 mod drives;
@@ -27,8 +29,11 @@ mod memory;
 mod memory_inventory;
 mod name;
 mod network;
+mod performance;
 mod points;
 mod posture;
+#[cfg(unix)]
+mod pressure;
 mod probe;
 mod processes;
 mod processor;
@@ -43,6 +48,8 @@ mod scan;
 pub mod schedule;
 mod settings;
 mod smbios;
+#[cfg(unix)]
+mod tcp;
 mod window;
 
 pub use host::Host;
@@ -53,19 +60,16 @@ pub use settings::{Pseudonym, Settings, Switch};
 
 /// Every probe of this build, lowest level first.
 #[must_use]
-pub fn all(_settings: &Settings) -> Vec<Box<dyn Probe>> {
-    vec![
+pub fn all(settings: &Settings) -> Vec<Box<dyn Probe>> {
+    let mut all: Vec<Box<dyn Probe>> = vec![
         Box::new(posture::Posture),
         Box::new(machine::Machine),
         Box::new(processor::Processor),
         Box::new(memory_inventory::MemoryInventory),
         Box::new(adapters::Adapters),
         Box::new(drives::Drives),
-        Box::new(cpu::Cpu::new()),
-        Box::new(memory::Memory::new()),
-        Box::new(disk::Disk::new()),
-        Box::new(filesystem::Filesystem),
-        Box::new(network::Network::new()),
-        Box::new(processes::Processes::default()),
-    ]
+    ];
+    all.extend(performance::probes(settings));
+    all.push(Box::new(processes::Processes::default()));
+    all
 }

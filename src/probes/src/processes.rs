@@ -20,6 +20,7 @@ use crate::points::ratio;
 use crate::window::Continuity;
 use crate::{Host, Moment, Probe, ProbeError, Rhythm};
 
+mod count;
 #[cfg(unix)]
 mod linux;
 #[cfg(unix)]
@@ -28,6 +29,8 @@ use linux::Reader;
 mod windows;
 #[cfg(windows)]
 use windows::Reader;
+
+pub(crate) use count::ProcessCount;
 
 /// How many are told by CPU, and how many by memory.
 const TOP: usize = 32;

@@ -70,7 +70,11 @@ mod tests {
     fn this_process_is_among_those_of_this_host_by_its_name_alone() {
         let snapshot = Reader.read(&Host::live(), at(0)).unwrap();
         let own = snapshot.processes.iter().find(|seen| seen.pid == std::process::id()).unwrap();
-        assert!(own.name.to_lowercase().ends_with(".exe") && !own.name.contains('\\'), "{}", own.name);
+        assert!(
+            own.name.to_lowercase().ends_with(".exe") && !own.name.contains('\\'),
+            "{}",
+            own.name
+        );
         assert!(own.memory.unwrap() > 0);
     }
 }
