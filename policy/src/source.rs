@@ -65,6 +65,27 @@ impl Snapshot {
         would_upload(&self.layers, enabled)
     }
 
+    /// What the level falls back to by itself when the operator's raise ends, while one runs.
+    #[must_use]
+    pub fn after_raise(&self) -> Option<LevelDecision> {
+        let wall = self.raise.as_ref()?.wall.time();
+        // In no boot: there only the wall clock tells, and by it the time is over.
+        let over = Now { wall, boot: Duration::ZERO, boot_id: None };
+        let mut layers = self.layers.clone();
+        for layer in layers.iter_mut().filter(|layer| layer.kind == LayerKind::Operator) {
+            settle_layer(layer, &over);
+        }
+        Some(resolve(&layers).level)
+    }
+
+    /// Whether the operator's setting holds a raise that has ended.
+    #[must_use]
+    pub fn has_ended_raise(&self) -> bool {
+        let words = self.layers.iter().filter(|layer| layer.kind == LayerKind::Operator);
+        let mut words = words.filter_map(|layer| layer.reading.words());
+        self.raise.is_none() && words.any(|words| raise_of(words).is_some())
+    }
+
     /// How long the remote settings still count, where they have an end.
     #[must_use]
     pub(crate) fn remote_left(&self, now: SystemTime) -> Option<Duration> {

@@ -16,6 +16,7 @@ use crate::board::{Board, Rest};
 use crate::engine::Ground;
 use crate::failure::Failure;
 use crate::governor::{Governor, Request};
+use crate::notice::Notice;
 use crate::options::Run;
 use crate::stop::{Stop, stop};
 use crate::supervisor::Supervisor;
@@ -81,9 +82,10 @@ impl Prepared {
             trail: Trail::at(&self.layout.audit_trail()),
             board: Rc::clone(&board),
             watch,
-            ground: Ground { layout: self.layout, host: self.host, clock },
+            ground: Ground { layout: self.layout, host: self.host, clock, governor: requests.clone() },
             engine: None,
             retry_at: None,
+            notice: Notice::default(),
         };
         governor.begin().await?;
         let api = Api { board, requests: requests.clone() };

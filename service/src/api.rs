@@ -58,7 +58,7 @@ impl Service for Api {
     }
 
     async fn level(&self, _peer: &Peer) -> Result<LevelStatus, Refusal> {
-        Ok(crate::status::level(&self.board.snapshot().effective.level))
+        Ok(crate::status::level(&self.board.snapshot()))
     }
 
     async fn explain(&self, _peer: &Peer) -> Result<Explanation, Refusal> {

@@ -19,7 +19,7 @@ use candor_model::DropReason;
 use candor_policy::trail::{Author, Entry, Trail, changes, changes_since};
 use candor_policy::{LevelSetting, Operator, Snapshot, Until, Watch};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::board::{Board, Rest};
 use crate::engine::{Engine, Ground};
@@ -30,7 +30,7 @@ use crate::stop::Stop;
 /// How long after an engine could not start it is tried again.
 const AGAIN: Duration = Duration::from_mins(1);
 
-/// What the API asks for.
+/// What the API asks for, and what the engine brings.
 #[derive(Debug)]
 pub(crate) enum Request {
     /// `set-level`.
@@ -62,6 +62,7 @@ impl Governor {
     /// Governs until the stop, then takes the engine down in order.
     ///
     /// # Errors
+    pub(crate) notice: Notice,
     /// When the engine gives up.
     pub(crate) async fn run(
         mut self,
@@ -86,6 +87,9 @@ impl Governor {
             engine.stop().await;
         }
         failure.map_or(Ok(()), Err)
+                () = nap(self.notice.due(&self.board.snapshot())) => {
+                    self.notice.give(&self.board.snapshot());
+                }
     }
 
     /// What the snapshot of the start demands; a change since the last run is told as one.
@@ -108,9 +112,9 @@ impl Governor {
     }
 
     fn note_changes_since_last_run(&self, snapshot: &Snapshot) {
-        for entry in
-            changes_since(&self.trail.entries(), &snapshot.effective, self.board.clock.wall())
-        {
+        let wall = self.board.clock.wall();
+        for mut entry in changes_since(&self.trail.entries(), &snapshot.effective, wall) {
+            own_doing(&mut entry, snapshot.has_ended_raise());
             self.write(&entry);
         }
     }
@@ -149,14 +153,12 @@ impl Governor {
             return Err(refused(&refusal));
         }
         let until = asked.hold_for.map(|lasts| Until::after(&candor_policy::now(), lasts));
-        let setting =
-            LevelSetting { level: asked.level, until: until.clone(), reason: asked.reason.clone() };
+        let setting = LevelSetting { level: asked.level, until, reason: asked.reason.clone() };
         self.operator.set_level(&setting).map_err(|error| Refusal::failed(chain(&error)))?;
         let before = self.board.ledger().dropped.get(DropReason::Withdrawn);
         self.reread(Some(by)).await;
         let withdrawn = self.dropped_since(DropReason::Withdrawn, before);
-        let level = crate::status::level(&self.board.snapshot().effective.level);
-        Ok(LevelChanged { level, until: until.map(|until| until.wall.to_string()), withdrawn })
+        Ok(LevelChanged { level: crate::status::level(&self.board.snapshot()), withdrawn })
     }
 
     async fn set_upload(
@@ -192,7 +194,7 @@ impl Governor {
         let snapshot = self.board.snapshot();
         let mut warnings = snapshot.effective.remarks.clone();
         warnings.extend(snapshot.config_error.as_ref().map(ToString::to_string));
-        Reloaded { level: crate::status::level(&snapshot.effective.level), warnings }
+        Reloaded { level: crate::status::level(&snapshot), warnings }
     }
 
     /// Reads every layer now, rather than when the watch notices.
@@ -236,7 +238,9 @@ impl Governor {
 
     /// Writes what changed on the trail and into the log.
     fn write_down(&self, old: &Snapshot, new: &Snapshot, by: Option<&Author>) {
-        for entry in changes(&old.effective, &new.effective, by, self.board.clock.wall()) {
+        let ended = by.is_none() && old.raise.is_some() && new.has_ended_raise();
+        for mut entry in changes(&old.effective, &new.effective, by, self.board.clock.wall()) {
+            own_doing(&mut entry, ended);
             tracing::info!(
                 subject = entry.subject,
                 from = entry.from,
@@ -326,3 +330,19 @@ fn refused(refusal: &candor_policy::Refusal) -> Refusal {
     Refusal::refused_by_policy(message)
         .remedy("`agentctl explain` names the layer; whoever keeps it can change it")
 }
+/// A level that fell because its time had ended is nobody's doing but the agent's.
+fn own_doing(entry: &mut Entry, has_ended: bool) {
+    if has_ended && entry.subject == "level" {
+        entry.role = Some(Role::Agent.word().to_owned());
+        entry.reason = Some("the time for which the level was set is over".to_owned());
+    }
+}
+
+/// Sleeps so long, or for ever.
+async fn nap(time: Option<Duration>) {
+    match time {
+        Some(time) => sleep(time).await,
+        None => std::future::pending().await,
+    }
+}
+

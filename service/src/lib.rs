@@ -26,6 +26,7 @@ mod governor;
 pub mod host;
 mod identity;
 mod logging;
+mod notice;
 pub mod options;
 mod own;
 mod plan;

@@ -9,7 +9,7 @@ use candor_control::protocol::{
 use candor_model::{DropReason, Level};
 use candor_pipeline::rfc3339;
 use candor_platform::usage;
-use candor_policy::{Effective, LevelDecision};
+use candor_policy::{Effective, Snapshot};
 use candor_spool::Ledger;
 use candor_upload::{Reason, State};
 
@@ -32,12 +32,13 @@ pub(crate) fn status(board: &Board) -> Status {
         install_id,
         boot_id: view.as_ref().map(crate::engine::View::boot_id),
         uptime_seconds: (board.clock.boot().saturating_sub(board.started)).as_secs(),
-        level: level(&snapshot.effective.level),
+        level: level(&snapshot),
         upload: upload(board, &snapshot.effective),
         events: events(&ledger),
         spool: spool(&ledger, board.clock.wall()),
         probes: view.iter().flat_map(crate::engine::View::probes).map(probe).collect(),
         cost: cost(board, &ledger),
+        config_error: snapshot.config_error.as_ref().map(ToString::to_string),
     }
 }
 
@@ -54,13 +55,16 @@ pub(crate) fn stats(board: &Board) -> Stats {
 }
 
 /// `GET /v1/level`.
-pub(crate) fn level(decision: &LevelDecision) -> LevelStatus {
+pub(crate) fn level(snapshot: &Snapshot) -> LevelStatus {
+    let decision = &snapshot.effective.level;
     LevelStatus {
         requested: decision.requested.number(),
         effective: decision.effective.number(),
         name: decision.effective.name().to_owned(),
         source: decision.source.clone(),
         reason: decision.reason.clone(),
+        until: snapshot.raise.as_ref().map(|until| until.wall.to_string()),
+        afterwards: snapshot.after_raise().map(|decision| decision.effective.number()),
     }
 }
 

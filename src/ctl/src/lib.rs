@@ -16,6 +16,8 @@ pub mod cli;
 mod command;
 mod context;
 mod failure;
+mod paint;
+mod progress;
 mod shown;
 mod table;
 

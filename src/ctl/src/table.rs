@@ -1,6 +1,6 @@
 //! Columns that line up.
 
-use std::fmt::Write as _;
+use crate::paint::width;
 
 /// Rows of cells; each column is as wide as its widest cell.
 #[derive(Debug, Default)]
@@ -19,15 +19,17 @@ impl Table {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or_default();
         let cells = |column: usize| self.rows.iter().filter_map(move |row| row.get(column));
         let widths: Vec<usize> = (0..columns)
-            .map(|column| cells(column).map(|cell| cell.chars().count()).max().unwrap_or(0))
+            .map(|column| cells(column).map(|cell| width(cell)).max().unwrap_or(0))
             .collect();
         let mut text = String::new();
         for row in &self.rows {
             let mut line = String::new();
-            for (cell, width) in row.iter().zip(&widths) {
-                let _ = write!(line, "{cell:<width$}  ");
+            for (cell, column) in row.iter().zip(&widths) {
+                line.push_str(cell);
+                line.push_str(&" ".repeat(column - width(cell) + 2));
             }
-            let _ = writeln!(text, "{}", line.trim_end());
+            text.push_str(line.trim_end());
+            text.push('\n');
         }
         text
     }

@@ -67,8 +67,6 @@ pub struct LevelChanged {
     /// What holds now.
     #[serde(flatten)]
     pub level: LevelStatus,
-    /// When a raise for a time ends, RFC 3339.
-    pub until: Option<String>,
     /// Waiting records above the new level that were purged.
     pub withdrawn: u64,
 }

@@ -33,6 +33,9 @@ pub struct Status {
     pub probes: Vec<ProbeStatus>,
     /// What the agent costs this host.
     pub cost: CostStatus,
+    /// Why the present `agent.toml` is not used, while the last good one runs on; absent where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_error: Option<String>,
 }
 
 /// Which level holds and why; also the answer of `GET /v1/level`.
@@ -48,6 +51,12 @@ pub struct LevelStatus {
     pub source: String,
     /// Why, such as `AllowTelemetry = 1`.
     pub reason: String,
+    /// When a level that was set for a time ends by itself, RFC 3339; absent where none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// What holds after that, 0 to 3; absent where `until` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub afterwards: Option<u8>,
 }
 
 /// How the upload is.

@@ -7,11 +7,17 @@ use candor_control::protocol::{FlushDone, FlushRequest};
 use crate::cli::FlushOptions;
 use crate::context::Context;
 use crate::failure::{FAILED, Failure};
+use crate::progress::lasting;
 use crate::shown::Shown;
 
 pub(crate) async fn run(context: &Context, options: &FlushOptions) -> Result<Shown, Failure> {
     let request = FlushRequest { wait: options.wait, stop_probes: options.stop_probes };
-    let done = context.client().flush(request).await?;
+    let client = context.client();
+    let waiting = async || match client.status().await {
+        Ok(status) => format!("{} pending", status.events.pending),
+        Err(_) => "waiting".to_owned(),
+    };
+    let done = lasting(context, client.flush(request), waiting).await?;
     // Who waits wants to know whether it was worth it.
     let exit_code = if options.wait && !done.complete { FAILED } else { 0 };
     Ok(Shown::new(text(&done, options.wait), &done).with_exit_code(exit_code))

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use candor_control::protocol::{LevelChanged, LevelRequest, LevelStatus};
-use candor_policy::{LevelDecision, LevelSetting, Operator, Until, now};
+use candor_policy::{LevelSetting, Operator, Snapshot, Until, now};
 
 use crate::cli::SetLevelOptions;
 use crate::command::upload::{not_written, record};
@@ -14,7 +14,7 @@ use crate::shown::Shown;
 pub(crate) async fn show(context: &Context) -> Result<Shown, Failure> {
     let level = match Context::unless_no_daemon(context.client().level().await)? {
         Some(level) => level,
-        None => told(&context.readable_snapshot()?.effective.level),
+        None => told(&context.readable_snapshot()?),
     };
     Ok(Shown::new(sentence(&level), &level))
 }
@@ -31,9 +31,6 @@ pub(crate) async fn set(context: &Context, options: SetLevelOptions) -> Result<S
     if changed.withdrawn > 0 {
         let _ = write!(text, "; {} records that waited above it are gone", changed.withdrawn);
     }
-    if let Some(until) = &changed.until {
-        let _ = write!(text, "; until {until}");
-    }
     Ok(Shown::new(text, &changed))
 }
 
@@ -44,25 +41,40 @@ fn set_without_daemon(context: &Context, request: &LevelRequest) -> Result<Level
         return Err(Failure::new(REFUSED, format!("{refusal}; nothing was written")));
     }
     let until = request.hold_for.map(|lasts| Until::after(&now(), lasts));
-    let setting =
-        LevelSetting { level: request.level, until: until.clone(), reason: request.reason.clone() };
+    let setting = LevelSetting { level: request.level, until, reason: request.reason.clone() };
     Operator::new(&context.layout).set_level(&setting).map_err(|error| not_written(&error))?;
     let after = context.snapshot();
     record(context, &before, &after, request.reason.clone());
-    let level = told(&after.effective.level);
-    Ok(LevelChanged { level, until: until.map(|until| until.wall.to_string()), withdrawn: 0 })
+    Ok(LevelChanged { level: told(&after), withdrawn: 0 })
 }
 
-fn told(decision: &LevelDecision) -> LevelStatus {
+fn told(snapshot: &Snapshot) -> LevelStatus {
+    let decision = &snapshot.effective.level;
     LevelStatus {
         requested: decision.requested.number(),
         effective: decision.effective.number(),
         name: decision.effective.name().to_owned(),
         source: decision.source.clone(),
         reason: decision.reason.clone(),
+        until: snapshot.raise.as_ref().map(|until| until.wall.to_string()),
+        afterwards: snapshot.after_raise().map(|decision| decision.effective.number()),
     }
 }
 
 fn sentence(level: &LevelStatus) -> String {
-    format!("{} ({}): {} ({})", level.effective, level.name, level.reason, level.source)
+    let mut text =
+        format!("{} ({}): {} ({})", level.effective, level.name, level.reason, level.source);
+    if let Some(end) = end(level) {
+        let _ = write!(text, "; {end}");
+    }
+    text
+}
+
+/// When a level for a time ends, and what holds then.
+pub(crate) fn end(level: &LevelStatus) -> Option<String> {
+    let until = level.until.as_ref()?;
+    Some(match level.afterwards {
+        Some(afterwards) => format!("until {until}, then {afterwards}"),
+        None => format!("until {until}"),
+    })
 }

@@ -7,17 +7,21 @@ use std::time::Duration;
 use candor_control::protocol::Status;
 
 use crate::cli::StatusOptions;
+use crate::command::level::end;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::paint::{Paint, Tone};
 use crate::shown::{Shown, print};
 use crate::table::Table;
 
 const REFRESH: Duration = Duration::from_secs(1);
+/// The reasons for a drop that are the owner's own doing.
+const OWNERS: [&str; 3] = ["withdrawn", "disabled", "deleted"];
 
 pub(crate) async fn run(context: &Context, options: &StatusOptions) -> Result<Shown, Failure> {
     loop {
         let status = context.client().status().await?;
-        let shown = Shown::new(text(&status), &status);
+        let shown = Shown::new(text(&status, Paint::of_stdout()), &status);
         if !options.watch {
             return Ok(shown);
         }
@@ -30,13 +34,18 @@ pub(crate) async fn run(context: &Context, options: &StatusOptions) -> Result<Sh
     }
 }
 
-fn text(status: &Status) -> String {
+fn text(status: &Status, paint: Paint) -> String {
     let mut table = Table::default();
     let level = &status.level;
+    let stands = format!("{} ({})", level.effective, level.name);
+    let tone = if level.effective < level.requested { Tone::Warning } else { Tone::Good };
     table.row([
         "level",
-        &format!("{} ({}): {} ({})", level.effective, level.name, level.reason, level.source),
+        &format!("{}: {} ({})", paint.text(tone, &stands), level.reason, level.source),
     ]);
+    if let Some(end) = end(level) {
+        table.row(["", &end]);
+    }
     if level.requested != level.effective {
         table.row([
             "",
@@ -46,8 +55,12 @@ fn text(status: &Status) -> String {
             ),
         ]);
     }
-    upload(status, &mut table);
-    ledger(status, &mut table);
+    if let Some(error) = &status.config_error {
+        let said = paint.text(Tone::Bad, "agent.toml is not used, the last good one runs on");
+        table.row(["config", &format!("{said}: {error}")]);
+    }
+    upload(status, &mut table, paint);
+    ledger(status, &mut table, paint);
     let cost = &status.cost;
     let rss = cost
         .rss_bytes
@@ -68,10 +81,16 @@ fn text(status: &Status) -> String {
     text
 }
 
-fn upload(status: &Status, table: &mut Table) {
+fn upload(status: &Status, table: &mut Table, paint: Paint) {
     let upload = &status.upload;
     let endpoint = upload.endpoint.as_deref().unwrap_or("no endpoint");
-    table.row(["upload", &format!("{} to {endpoint}", upload.state)]);
+    let tone = match upload.state.as_str() {
+        "ok" => Tone::Good,
+        "backoff" => Tone::Warning,
+        "off" => Tone::Faint,
+        _ => Tone::Bad,
+    };
+    table.row(["upload", &format!("{} to {endpoint}", paint.text(tone, &upload.state))]);
     if let Some(reason) = &upload.reason {
         table.row(["", &format!("because {reason}")]);
     }
@@ -89,7 +108,7 @@ fn upload(status: &Status, table: &mut Table) {
     ]);
 }
 
-fn ledger(status: &Status, table: &mut Table) {
+fn ledger(status: &Status, table: &mut Table, paint: Paint) {
     let events = &status.events;
     table.row([
         "ledger",
@@ -99,7 +118,9 @@ fn ledger(status: &Status, table: &mut Table) {
         ),
     ]);
     for (reason, count) in events.dropped_by_reason.iter().filter(|(_, count)| **count > 0) {
-        table.row(["", &format!("{count} {reason}")]);
+        // What the owner took back is his own doing; anything else is a loss.
+        let tone = if OWNERS.contains(&reason.as_str()) { Tone::Faint } else { Tone::Warning };
+        table.row(["", &paint.text(tone, &format!("{count} {reason}"))]);
     }
     let spool = &status.spool;
     table.row([
@@ -172,11 +193,22 @@ mod tests {
         status.upload.reason = Some("pin".into());
         status.upload.remedy = Some("set CertificatePins".into());
         status.spool.loss_bound.events = 7;
-        let text = text(&status);
+        let text = text(&status, Paint::PLAIN);
         assert!(
             text.contains("because pin") && text.contains("to do: set CertificatePins"),
             "{text}"
         );
         assert!(text.contains("at most 7 events"), "{text}");
+    }
+
+    #[test]
+    fn a_level_for_a_time_says_when_it_ends_and_a_bad_configuration_that_it_is_not_used() {
+        let mut status = Status::default();
+        status.level.until = Some("2026-11-20T08:00:00Z".into());
+        status.level.afterwards = Some(1);
+        status.config_error = Some("agent.toml:3: write a number".into());
+        let text = text(&status, Paint::PLAIN);
+        assert!(text.contains("until 2026-11-20T08:00:00Z, then 1"), "{text}");
+        assert!(text.contains("not used") && text.contains("agent.toml:3"), "{text}");
     }
 }
