@@ -1,22 +1,30 @@
 //! From a policy snapshot to what each part of the engine does: the one place where configuration is
 //! translated, so that no part reads it for itself.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use candor_model::Level;
 use candor_model::events::agent::Settings;
 use candor_otlp::Resource;
 use candor_pipeline::settings_event;
+use candor_policy::remote::Origin;
 use candor_policy::{Effective, Snapshot, UploadConfig};
 use candor_probes::Intervals;
 use candor_upload::{Destination, Reason, Trouble, UploadSettings};
+
+use crate::remote::Source;
+
+/// What to do about a stop from afar.
+const UNDER_A_STOP: &str = "nothing: it ends by the settings that are fetched next, `agentctl reload` \
+                            fetches them now; DisableOneSettingsDownloads = 1 ends it on this host";
 
 /// What the collecting task does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Collecting {
     pub(crate) level: Level,
     pub(crate) intervals: Intervals,
-    /// Whether there is somebody to collect for.
+    /// Whether there is somebody to collect for, and no stop.
     pub(crate) has_receiver: bool,
 }
 
@@ -26,7 +34,11 @@ pub(crate) struct Plan {
     pub(crate) collecting: Collecting,
     /// No log records, at whatever level.
     pub(crate) limit_logs: bool,
+    /// Events and metrics that are off, by name.
+    pub(crate) off: Arc<BTreeSet<String>>,
     pub(crate) upload: Arc<UploadSettings>,
+    /// Where remote settings come from, where they are wanted.
+    pub(crate) remote: Option<Arc<Source>>,
     pub(crate) settings: Settings,
 }
 
@@ -34,28 +46,52 @@ impl Plan {
     /// The plan of a snapshot, for this installation.
     pub(crate) fn of(snapshot: &Snapshot, install_id: &str) -> Self {
         let (effective, config) = (&snapshot.effective, &snapshot.config);
+        let lowering = &effective.lowering;
         let interval = config.upload.interval.unwrap_or(UploadConfig::INTERVAL);
+        let interval = interval.max(lowering.min_upload_interval.unwrap_or_default());
+        let sample = config.sample.interval.max(lowering.min_sample_interval.unwrap_or_default());
         let has_receiver =
             effective.events_endpoint.is_some() || config.spool.keep_without_endpoint;
         Self {
             collecting: Collecting {
                 level: effective.level.effective,
-                intervals: Intervals { sample: config.sample.interval, report: interval },
-                has_receiver,
+                intervals: Intervals { sample, report: interval },
+                has_receiver: has_receiver && lowering.stop.is_none(),
             },
             limit_logs: effective.words.limit_diagnostic_log_collection == Some(true),
             upload: Arc::new(UploadSettings {
                 enabled: effective.upload_enabled,
                 ceiling: effective.level.effective,
-                hold: effective.hold.as_ref().map(|why| Trouble::new(Reason::Policy, why.clone())),
+                hold: hold(effective),
                 destination: Destination::of(effective, &config.upload),
+                fallbacks: Destination::fallbacks_of(&config.upload),
                 interval,
                 resource: resource(effective, install_id).into(),
                 max_bytes_per_day: Some(config.upload.day_limit(effective.level.effective)),
             }),
+            off: Arc::clone(&lowering.off),
+            remote: source(effective, &config.upload).map(Arc::new),
             settings: settings_event(effective),
         }
     }
+}
+
+/// Why nothing may be sent, whatever else is right.
+fn hold(effective: &Effective) -> Option<Trouble> {
+    let policy = effective.hold.as_ref().map(|why| Trouble::new(Reason::Policy, why.clone()));
+    policy.or_else(|| {
+        let stop = effective.lowering.stop.clone()?;
+        Some(Trouble::new(Reason::Policy, stop).with_remedy(UNDER_A_STOP))
+    })
+}
+
+/// Where remote settings come from; `None` where they are not wanted, or where it is not known what
+/// policy says about the way there.
+fn source(effective: &Effective, upload: &UploadConfig) -> Option<Source> {
+    let origin = Origin::of(&effective.words).filter(|_| effective.hold.is_none())?;
+    let endpoint = origin.endpoint.to_string().parse().ok()?;
+    let destination = Destination::to(endpoint, effective, upload);
+    Some(Source { origin, destination })
 }
 
 fn resource(effective: &Effective, install_id: &str) -> Vec<u8> {

@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicU64;
 use crate::answer::Answer;
 use crate::http::{Link, Post};
 use crate::tls::Session;
-use crate::{Destination, Timing};
+use crate::{Destination, Endpoint, Timing};
 
 /// The way to one destination.
 pub(crate) struct Courier<'a> {
@@ -29,6 +29,11 @@ impl<'a> Courier<'a> {
         sent: &'a Arc<AtomicU64>,
     ) -> Self {
         Self { destination, timing, sent, link: None }
+    }
+
+    /// Where it goes.
+    pub(crate) const fn endpoint(&self) -> &Endpoint {
+        &self.destination.endpoint
     }
 
     /// What the last handshake agreed on.

@@ -120,6 +120,19 @@ pub fn decide(answer: &Answer, now: Now, state: &State) -> Decision {
     }
 }
 
+/// Whether an answer says that its endpoint is out, so that another one may serve: nobody was there,
+/// or who was there cannot serve anybody. A refusal, a hold or "slow down" is an answer.
+#[must_use]
+pub const fn is_outage(answer: &Answer) -> bool {
+    matches!(
+        answer,
+        Answer::Lost(_)
+            | Answer::TimedOut(_)
+            | Answer::NotHttp(_)
+            | Answer::Http { status: 500..=599, .. }
+    )
+}
+
 fn by_status(status: u16, said: &Said, now: Now, state: &State) -> Decision {
     let detail = || match said {
         Said::Words(words) if !words.is_empty() => format!("HTTP {status}: {words}"),
@@ -330,6 +343,19 @@ mod tests {
             (Answer::Unready(what()), ("hold", Some(Reason::Certificate))),
         ] {
             assert_eq!(row(&answer, 2), expected, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn an_outage_is_nobody_there_or_nobody_who_can_serve() {
+        let what = || "something".to_owned();
+        for answer in [Answer::Lost(what()), Answer::TimedOut(what()), Answer::NotHttp(what())] {
+            assert!(is_outage(&answer), "{answer:?}");
+        }
+        assert!(!is_outage(&Answer::Proxy(what())), "the proxy is the same for every endpoint");
+        assert!(!is_outage(&Answer::Unready(what())));
+        for status in 0..=999 {
+            assert_eq!(is_outage(&http(status)), (500..600).contains(&status), "{status}");
         }
     }
 

@@ -13,6 +13,12 @@ impl Destination {
         Some(Self::to(endpoint, effective, upload))
     }
 
+    /// Where else, in order of preference (`upload.fallback_endpoints`).
+    #[must_use]
+    pub fn fallbacks_of(upload: &UploadConfig) -> Vec<Endpoint> {
+        upload.fallback_endpoints.iter().filter_map(|url| url.to_string().parse().ok()).collect()
+    }
+
     /// Another endpoint with the same pins, proxy and certificates.
     #[must_use]
     pub fn to(endpoint: Endpoint, effective: &Effective, upload: &UploadConfig) -> Self {

@@ -4,7 +4,8 @@
 //! ```text
 //! next parcel -> size -> body -> compress -> day's bytes? -> send -> decide -> settle -+
 //!      ^                                                                               |
-//!      +-------------------------------------------------------------------------------+
+//!      +-- rest? <- lost ranges told (once, after the first success) <-----------------+
+//! an endpoint that is out -> the next one of the route -> the same again
 //! ```
 //!
 //! # Invariants
@@ -21,16 +22,26 @@ use candor_model::{Kind, Level};
 use candor_otlp::{Part, request_body};
 use candor_spool::{Parcel, Row, RowId, Spool, SpoolError, Want};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::answer::Answer;
 use crate::body::compress;
 use crate::courier::Courier;
 use crate::day::Day;
-use crate::decision::{self, Decision, Now, decide};
+use crate::decision::{self, Decision, Now, between, decide, is_outage};
+use crate::herald::Herald;
 use crate::http::Post;
 use crate::inbox::Inbox;
+use crate::pace::Pace;
+use crate::route::Route;
 use crate::sizing::Sizing;
-use crate::{Destination, Reason, State, Timing, Trouble, UploadSettings, UploadStatus};
+use crate::{
+    Compression, Destination, Endpoint, Reason, State, Timing, Trouble, UploadSettings,
+    UploadStatus,
+};
+
+/// The longest jitter: of the first upload after a start, and of a catch-up after an outage.
+pub(crate) const JITTER: Duration = Duration::from_mins(1);
 
 /// What the uploader remembers from one drain to the next.
 pub(crate) struct Memory {
@@ -39,6 +50,9 @@ pub(crate) struct Memory {
     /// Back-offs in a row.
     pub(crate) failures: u32,
     pub(crate) last_success: Option<SystemTime>,
+    pub(crate) route: Route,
+    pub(crate) pace: Pace,
+    pub(crate) herald: Herald,
     /// Bytes written to the network.
     pub(crate) sent: Arc<AtomicU64>,
 }
@@ -61,6 +75,8 @@ pub(crate) enum Outcome {
     Drained,
     /// Something is in the way: what, and when to try again.
     Trouble { wait: Duration, trouble: Trouble },
+    /// What waits is old, and enough of it went for now.
+    Rest { until: Instant },
     /// Settings, or the stop, broke it off.
     Interrupted,
 }
@@ -69,12 +85,39 @@ pub(crate) enum Outcome {
 pub(crate) struct Drain<'a> {
     pub(crate) spool: &'a Spool,
     pub(crate) settings: &'a UploadSettings,
-    pub(crate) destination: &'a Destination,
     pub(crate) timing: &'a Timing,
     pub(crate) status: &'a watch::Sender<UploadStatus>,
     pub(crate) memory: &'a mut Memory,
     pub(crate) goal: Goal,
+    pub(crate) progress: Progress,
 }
+
+/// What a drain has come to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Progress {
+    reception: Reception,
+    /// It was the first success after a back-off.
+    reconnected: bool,
+    /// The last answer says that its endpoint is out.
+    outage: bool,
+    /// Only security records go any more; everything else from then on.
+    resting: Option<Instant>,
+}
+
+/// Whether somebody listens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Reception {
+    /// Not yet known.
+    #[default]
+    Awaited,
+    /// A receiver took records.
+    Received,
+    /// And lost ranges were told, or need not be.
+    Told,
+}
+
+/// Settings, or the stop, came in between.
+struct Interrupted;
 
 /// What was sent, without the rows' bytes.
 struct Sent {
@@ -84,30 +127,114 @@ struct Sent {
 }
 
 impl Drain<'_> {
-    /// Sends until nothing waits or something is in the way.
+    /// Sends until nothing waits or something is in the way at every endpoint.
     pub(crate) async fn run(mut self, inbox: &mut Inbox) -> Outcome {
+        let mut preferred = Outcome::Interrupted;
+        for place in self.memory.route.order() {
+            let Some(destination) = self.memory.route.at(place).cloned() else { break };
+            let outcome = self.serve(&destination, inbox).await;
+            if !matches!(outcome, Outcome::Trouble { .. }) {
+                return outcome;
+            }
+            let is_preferred = place == 0;
+            if is_preferred {
+                preferred = outcome;
+                // What it says of its own counts; only an outage lets others in.
+                if !self.progress.outage {
+                    break;
+                }
+            } else if let Outcome::Trouble { trouble, .. } = outcome {
+                tracing::debug!(endpoint = %destination.endpoint, %trouble, "no way to a fallback");
+            }
+        }
+        self.memory.route.prefer();
+        if matches!(&preferred, Outcome::Trouble { trouble, .. } if !trouble.reason.holds()) {
+            self.memory.failures = self.memory.failures.saturating_add(1);
+        }
+        preferred
+    }
+
+    /// Sends to one endpoint.
+    async fn serve(&mut self, destination: &Destination, inbox: &mut Inbox) -> Outcome {
         let sent = Arc::clone(&self.memory.sent);
-        let mut courier = Courier::new(self.destination, self.timing, &sent);
+        let mut courier = Courier::new(destination, self.timing, &sent);
+        self.progress.outage = false;
+        let outcome = self.empty(&mut courier, inbox).await;
+        if !matches!(outcome, Outcome::Interrupted) {
+            courier.close().await;
+        }
+        outcome
+    }
+
+    async fn empty(&mut self, courier: &mut Courier<'_>, inbox: &mut Inbox) -> Outcome {
         loop {
             if inbox.is_over() {
                 return Outcome::Interrupted;
             }
-            let max_bytes = if self.goal.probe { 1 } else { self.memory.sizing.bytes() };
-            let up_to = self.goal.up_to.min(self.settings.ceiling);
-            let parcel = self.spool.next(Want { max_bytes, up_to }).await;
-            let ended = match parcel {
-                Ok(None) => Some(Outcome::Drained),
-                Ok(Some(parcel)) => self.deliver(parcel, &mut courier, inbox).await,
-                Err(error) => Some(self.store_failed(&error)),
-            };
-            if let Some(outcome) = ended {
-                if !matches!(outcome, Outcome::Interrupted) {
-                    courier.close().await;
+            match self.spool.next(self.want()).await {
+                Ok(None) => {
+                    let rest = |until| Outcome::Rest { until };
+                    return self.progress.resting.map_or(Outcome::Drained, rest);
                 }
-                return outcome;
+                Ok(Some(parcel)) => {
+                    if let Some(outcome) = self.deliver(parcel, courier, inbox).await {
+                        return outcome;
+                    }
+                }
+                Err(error) => return self.store_failed(&error),
             }
             self.goal.probe = false;
+            if self.tell_gaps(inbox).await.is_err() {
+                return Outcome::Interrupted;
+            }
+            self.progress.resting = self.progress.resting.or_else(|| self.rest());
         }
+    }
+
+    fn want(&self) -> Want {
+        let max_bytes = if self.goal.probe { 1 } else { self.memory.sizing.bytes() };
+        let up_to = match self.progress.resting {
+            Some(_) => Level::Security,
+            None => self.goal.up_to.min(self.settings.ceiling),
+        };
+        Want { max_bytes, up_to }
+    }
+
+    /// Somebody listens again: what is lost is told before what is old.
+    async fn tell_gaps(&mut self, inbox: &mut Inbox) -> Result<(), Interrupted> {
+        if self.progress.reception != Reception::Received {
+            return Ok(());
+        }
+        self.progress.reception = Reception::Told;
+        if self.spool.ledger().gaps == 0 {
+            return Ok(());
+        }
+        tokio::select! {
+            biased;
+            () = inbox.interruption(self.settings) => Err(Interrupted),
+            () = self.memory.herald.tell() => Ok(()),
+        }
+    }
+
+    /// Until when a backlog rests, if it must.
+    fn rest(&mut self) -> Option<Instant> {
+        let received = self.progress.reception != Reception::Awaited;
+        if self.goal.unlimited || !received || !self.is_backlog() {
+            return None;
+        }
+        let now = Instant::now();
+        if std::mem::take(&mut self.progress.reconnected) {
+            let jitter = self.settings.interval.min(JITTER);
+            return Some(now + between(Duration::ZERO, jitter, (self.timing.random)()));
+        }
+        self.memory.pace.rest(now)
+    }
+
+    /// Whether ordinary records wait for longer than an interval.
+    fn is_backlog(&self) -> bool {
+        let oldest = self.spool.ledger().oldest.filter(|_| self.goal.up_to > Level::Security);
+        let age = oldest.and_then(|oldest| (self.timing.wall)().duration_since(oldest).ok());
+        age.is_some_and(|age| age > self.settings.interval)
     }
 
     /// One parcel there and its answer back; `Some` ends the drain.
@@ -126,15 +253,22 @@ impl Drain<'_> {
         };
         self.status.send_modify(|status| status.last_attempt = Some((self.timing.wall)()));
         let before = self.memory.sent.load(Ordering::Relaxed);
+        let (began, is_backlog) = (Instant::now(), self.is_backlog());
         let answer = tokio::select! {
             biased;
             () = inbox.interruption(self.settings) => None,
             answer = courier.send(&post) => Some(answer),
         };
         self.count(before, courier);
+        if is_backlog {
+            self.memory.pace.spend(began, Instant::now());
+        }
         match answer {
             None => Some(Outcome::Interrupted),
-            Some(answer) => self.settle(&answer, &sent).await,
+            Some(answer) => {
+                self.progress.outage = is_outage(&answer);
+                self.settle(&answer, &sent, courier.endpoint()).await
+            }
         }
     }
 
@@ -142,7 +276,7 @@ impl Drain<'_> {
     fn post(&self, kind: Kind, rows: Vec<Row>) -> Result<Post, Outcome> {
         let body = assemble(kind, &self.settings.resource, &rows);
         drop(rows);
-        let compression = self.destination.compression;
+        let compression = self.compression();
         let body = compress(body, compression).map_err(|error| {
             self.back_off(Trouble::new(
                 Reason::Store,
@@ -151,6 +285,10 @@ impl Drain<'_> {
         })?;
         self.admit(body.len())?;
         Ok(Post { kind, body: body.into(), compression })
+    }
+
+    fn compression(&self) -> Compression {
+        self.settings.destination.as_ref().map(|to| to.compression).unwrap_or_default()
     }
 
     fn admit(&self, bytes: usize) -> Result<(), Outcome> {
@@ -174,7 +312,12 @@ impl Drain<'_> {
     }
 
     /// Does what the answer demands; `Some` ends the drain.
-    async fn settle(&mut self, answer: &Answer, sent: &Sent) -> Option<Outcome> {
+    async fn settle(
+        &mut self,
+        answer: &Answer,
+        sent: &Sent,
+        endpoint: &Endpoint,
+    ) -> Option<Outcome> {
         let now = Now { wall: (self.timing.wall)(), random: (self.timing.random)() };
         let state = decision::State {
             failures: self.memory.failures,
@@ -185,7 +328,7 @@ impl Drain<'_> {
         let decision = decide(answer, now, &state);
         tracing::debug!(rows = sent.rows.len(), records = sent.records, ?decision, "answered");
         if !matches!(decision, Decision::BackOff { .. }) {
-            self.memory.failures = 0;
+            self.progress.reconnected |= std::mem::take(&mut self.memory.failures) > 0;
         }
         match decision {
             Decision::Acknowledge { rejected, message, unreadable } => {
@@ -193,18 +336,27 @@ impl Drain<'_> {
                     return Some(self.store_failed(&error));
                 }
                 self.memory.sizing.decided(sent.rows.len());
+                if self.progress.reception == Reception::Awaited {
+                    self.progress.reception = Reception::Received;
+                }
+                self.serves(endpoint);
                 self.succeeded(now.wall, rejected, unreadable, message);
                 None
             }
             Decision::Split { too_large } => self.split(sent, too_large).await,
             Decision::DeadLetter { answer } => self.dead_letter(sent, answer).await,
-            Decision::BackOff { wait, trouble } => {
-                self.memory.failures = self.memory.failures.saturating_add(1);
-                Some(Outcome::Trouble { wait, trouble })
-            }
+            Decision::BackOff { wait, trouble } => Some(Outcome::Trouble { wait, trouble }),
             Decision::Hold { probe_after, trouble } => {
                 Some(Outcome::Trouble { wait: probe_after, trouble })
             }
+        }
+    }
+
+    /// This endpoint takes records.
+    fn serves(&mut self, endpoint: &Endpoint) {
+        if self.memory.route.serves(endpoint) {
+            tracing::info!(%endpoint, "records go to this endpoint now");
+            self.status.send_modify(|status| status.endpoint = Some(endpoint.to_string()));
         }
     }
 
@@ -270,8 +422,7 @@ impl Drain<'_> {
         None
     }
 
-    fn store_failed(&mut self, error: &SpoolError) -> Outcome {
-        self.memory.failures = self.memory.failures.saturating_add(1);
+    fn store_failed(&self, error: &SpoolError) -> Outcome {
         self.back_off(Trouble::new(Reason::Store, crate::tls::chain(error)))
     }
 

@@ -136,4 +136,5 @@ fn forbids(new: &UploadSettings, current: &UploadSettings) -> bool {
         || new.hold.is_some()
         || new.ceiling < current.ceiling
         || new.destination != current.destination
+        || new.fallbacks != current.fallbacks
 }

@@ -169,6 +169,8 @@ pub struct UploadSettings {
     pub hold: Option<Trouble>,
     /// Where to; `None` holds with `no_endpoint`.
     pub destination: Option<Destination>,
+    /// Where else while the destination is out, in this order, under the same conditions.
+    pub fallbacks: Vec<Endpoint>,
     /// Between two uploads of ordinary records.
     pub interval: Duration,
     /// The encoded OTLP resource that heads every request.

@@ -4,7 +4,7 @@
 //! # Invariants
 //! - A request always has at least one row.
 //! - A search for a refused record ends when as many rows as it began with are decided.
-//! - A limit learnt from 413 lasts until the destination changes or the agent restarts.
+//! - A limit learnt from 413 lasts until the destination changes; `uploader` keeps it over a restart.
 
 /// A request's rows before compression: far below the 4 MiB that receivers commonly allow, since
 /// a request is held in memory three times (rows, body, compressed body).
@@ -30,6 +30,16 @@ struct Search {
 impl Sizing {
     pub(crate) const fn new() -> Self {
         Self { bytes: PARCEL, search: None }
+    }
+
+    /// As before the start, with the limit that was learnt then.
+    pub(crate) fn with_limit(bytes: usize) -> Self {
+        Self { bytes: bytes.clamp(SMALLEST, PARCEL), search: None }
+    }
+
+    /// The limit that a receiver taught, if one did.
+    pub(crate) fn limit(&self) -> Option<usize> {
+        (self.bytes < PARCEL).then_some(self.bytes)
     }
 
     /// Bytes of rows to ask the spool for.
@@ -136,5 +146,13 @@ mod tests {
         assert_eq!(sizing.bytes(), SMALLEST);
         sizing.too_large(1_000_000);
         assert_eq!(sizing.bytes(), SMALLEST);
+    }
+
+    #[test]
+    fn a_limit_from_before_the_start_counts_and_nonsense_is_bounded() {
+        assert_eq!(Sizing::new().limit(), None);
+        assert_eq!(Sizing::with_limit(50_000).limit(), Some(50_000));
+        assert_eq!(Sizing::with_limit(0).bytes(), SMALLEST);
+        assert_eq!(Sizing::with_limit(usize::MAX), Sizing::new());
     }
 }

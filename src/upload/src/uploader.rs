@@ -29,15 +29,18 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::day::Day;
 use crate::decision::between;
-use crate::drain::{Drain, Goal, Memory, Outcome};
+use crate::drain::{Drain, Goal, JITTER, Memory, Outcome, Progress};
+use crate::herald::{Herald, TellGaps};
 use crate::inbox::Inbox;
+use crate::pace::Pace;
+use crate::route::Route;
 use crate::sizing::Sizing;
 use crate::{Command, Destination, Reason, State, Timing, Trouble, UploadSettings, UploadStatus};
 
-/// The longest start jitter.
-const START_JITTER: Duration = Duration::from_mins(1);
 /// Where the spool keeps the day's bytes.
 const DAY: &str = "upload.day";
+/// Where the spool keeps the size limit that a receiver taught: its endpoint and the bytes.
+const LIMIT: &str = "upload.limit";
 /// The fewest pins, unless one alone is allowed.
 const FEWEST_PINS: usize = 2;
 
@@ -46,6 +49,7 @@ pub struct Uploader {
     spool: Spool,
     timing: Timing,
     status: watch::Sender<UploadStatus>,
+    tell_gaps: Option<TellGaps>,
 }
 
 impl Uploader {
@@ -56,13 +60,19 @@ impl Uploader {
             last_success: spool.ledger().last_upload,
             ..UploadStatus::default()
         });
-        (Self { spool, timing: Timing::default(), status }, seen)
+        (Self { spool, timing: Timing::default(), status, tell_gaps: None }, seen)
     }
 
     /// The same with other time limits, clock and jitter.
     #[must_use]
     pub fn with_timing(self, timing: Timing) -> Self {
         Self { timing, ..self }
+    }
+
+    /// The same with somebody who tells lost ranges before a backlog is caught up.
+    #[must_use]
+    pub fn with_herald(self, tell_gaps: TellGaps) -> Self {
+        Self { tell_gaps: Some(tell_gaps), ..self }
     }
 
     /// Runs until `stop` holds a budget (or its sender is gone): then what waits is sent once more,
@@ -80,13 +90,16 @@ impl Uploader {
         let mut inbox = Inbox::new(settings, commands, stop);
         let settings = inbox.settings();
         let memory = Memory {
-            sizing: Sizing::new(),
-            day: recall(&self.spool).await,
+            sizing: recall_limit(&self.spool, &settings).await,
+            day: recall_day(&self.spool).await,
             failures: 0,
             last_success: self.status.borrow().last_success,
+            route: Route::of(&settings),
+            pace: Pace::default(),
+            herald: Herald::new(self.tell_gaps),
             sent: Arc::new(AtomicU64::new(0)),
         };
-        let jitter = settings.interval.min(START_JITTER);
+        let jitter = settings.interval.min(JITTER);
         let first = Instant::now() + between(Duration::ZERO, jitter, (self.timing.random)());
         let phase = Phase::of(&settings, first);
         let ledger = self.spool.changes();
@@ -216,6 +229,7 @@ impl Running {
                 Wake::Settings => self.obey(),
                 Wake::Flush => self.flush().await,
                 Wake::Due => {
+                    self.memory.route.prefer();
                     self.drain(Level::Full, false).await;
                 }
                 Wake::Security => {
@@ -273,6 +287,10 @@ impl Running {
         if old.destination != self.settings.destination {
             self.memory.sizing = Sizing::new();
         }
+        let route = Route::of(&self.settings);
+        if !self.memory.route.is_same(&route) {
+            self.memory.route = route;
+        }
         self.memory.failures = 0;
         let first = match self.phase {
             Phase::Idle { next } => next.min(now + self.settings.interval),
@@ -310,13 +328,14 @@ impl Running {
 
     /// Drains and takes up what comes of it. Whether nothing waits any more.
     async fn drain(&mut self, up_to: Level, unlimited: bool) -> bool {
-        let settings = Arc::clone(&self.settings);
-        let Some(destination) = &settings.destination else { return false };
-        let (began, day) = (Instant::now(), self.memory.day);
+        if self.memory.route.serving().is_none() {
+            return false;
+        }
+        let (began, day, limit) = (Instant::now(), self.memory.day, self.memory.sizing.limit());
         self.ledger.mark_unchanged();
         self.security_seen = Some(self.security());
         let probe = matches!(self.phase, Phase::Hold { .. });
-        let outcome = self.send(destination, Goal { up_to, unlimited, probe }).await;
+        let outcome = self.send(Goal { up_to, unlimited, probe }).await;
         let now = Instant::now();
         let drained = matches!(outcome, Outcome::Drained);
         match outcome {
@@ -324,20 +343,24 @@ impl Running {
                 self.memory.failures = 0;
                 let next = match self.phase {
                     Phase::Idle { next } if up_to < Level::Full => next,
-                    _ => began + settings.interval,
+                    _ => began + self.settings.interval,
                 };
                 self.phase = Phase::Idle { next };
+            }
+            Outcome::Rest { until } => {
+                self.phase = Phase::Idle { next: until.min(began + self.settings.interval) };
             }
             Outcome::Trouble { wait, trouble } => self.phase = Phase::after(trouble, now + wait),
             // Disabled, perhaps: nothing is written any more.
             Outcome::Interrupted => return false,
         }
-        self.note(day).await;
+        self.note_day(day).await;
+        self.note_limit(limit).await;
         drained
     }
 
     /// Keeps the day's bytes over a restart, if a drain spent any.
-    async fn note(&self, before: Day) {
+    async fn note_day(&self, before: Day) {
         if self.memory.day == before {
             return;
         }
@@ -346,16 +369,29 @@ impl Running {
         }
     }
 
-    async fn send(&mut self, destination: &Destination, goal: Goal) -> Outcome {
+    /// Keeps the size limit over a restart, if a receiver taught a new one.
+    async fn note_limit(&self, before: Option<usize>) {
+        let limit = self.memory.sizing.limit();
+        let (Some(limit), Some(to)) = (limit, &self.settings.destination) else { return };
+        if before == Some(limit) {
+            return;
+        }
+        let text = format!("{} {limit}", to.endpoint);
+        if let Err(error) = self.spool.set_meta(LIMIT, &text).await {
+            tracing::warn!(error = crate::tls::chain(&error), "the size limit is not kept");
+        }
+    }
+
+    async fn send(&mut self, goal: Goal) -> Outcome {
         let settings = Arc::clone(&self.settings);
         let drain = Drain {
             spool: &self.spool,
             settings: &settings,
-            destination,
             timing: &self.timing,
             status: &self.status,
             memory: &mut self.memory,
             goal,
+            progress: Progress::default(),
         };
         drain.run(&mut self.inbox).await
     }
@@ -366,7 +402,7 @@ impl Running {
         let next = self.phase.due().map(|due| due.saturating_duration_since(Instant::now()));
         let (state, trouble) = (self.phase.state(), self.phase.trouble());
         self.status.send_if_modified(|status| {
-            let endpoint = self.settings.destination.as_ref().map(|to| to.endpoint.to_string());
+            let endpoint = self.memory.route.serving().map(|to| to.endpoint.to_string());
             let changed = status.state != state || status.trouble.as_ref() != trouble;
             if changed {
                 tell(state, trouble);
@@ -381,9 +417,19 @@ impl Running {
 }
 
 /// The day's bytes from before the start. Where they are not known, the day begins anew.
-async fn recall(spool: &Spool) -> Day {
+async fn recall_day(spool: &Spool) -> Day {
     let kept = spool.meta(DAY).await.ok().flatten();
     kept.and_then(|text| Day::from_text(&text)).unwrap_or_default()
+}
+
+/// The size limit that this destination taught before the start.
+async fn recall_limit(spool: &Spool, settings: &UploadSettings) -> Sizing {
+    let kept = spool.meta(LIMIT).await.ok().flatten();
+    let limit = kept.as_deref().zip(settings.destination.as_ref()).and_then(|(text, to)| {
+        let (endpoint, bytes) = text.rsplit_once(' ')?;
+        bytes.parse().ok().filter(|_| endpoint == to.endpoint.to_string())
+    });
+    limit.map_or_else(Sizing::new, Sizing::with_limit)
 }
 
 fn tell(state: State, trouble: Option<&Trouble>) {

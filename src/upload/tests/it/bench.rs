@@ -90,6 +90,8 @@ pub(crate) struct Bench {
     commands: mpsc::Sender<Command>,
     pub(crate) stop: watch::Sender<Option<Duration>>,
     pub(crate) status: watch::Receiver<UploadStatus>,
+    /// Where the uploader asks for lost ranges to be told.
+    pub(crate) gaps: mpsc::Receiver<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
@@ -128,9 +130,10 @@ impl Bench {
         let (commands, received) = mpsc::channel(4);
         let (stop, stopped) = watch::channel(None);
         let (uploader, status) = Uploader::new(spool.clone());
-        let running = uploader.with_timing(timing).run(watched, received, stopped);
-        let task = tokio::spawn(running);
-        Self { dir, spool, settings, commands, stop, status, task }
+        let (tell_gaps, gaps) = mpsc::channel(1);
+        let uploader = uploader.with_timing(timing).with_herald(tell_gaps);
+        let task = tokio::spawn(uploader.run(watched, received, stopped));
+        Self { dir, spool, settings, commands, stop, status, gaps, task }
     }
 
     /// Another uploader on the same spool, after the first one has ended.
@@ -213,6 +216,7 @@ fn settings(destination: Destination) -> UploadSettings {
         ceiling: Level::Full,
         hold: None,
         destination: Some(destination),
+        fallbacks: Vec::new(),
         interval: HOUR,
         resource: resource.into(),
         max_bytes_per_day: None,

@@ -8,5 +8,6 @@ mod certificates;
 mod fetch;
 mod pki;
 mod proxy;
+mod route;
 mod running;
 mod server;
