@@ -69,6 +69,12 @@ impl StoreError {
         }
     }
 
+    /// Whether the disk is full.
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(self, Self::Sqlite(error)
+            if error.sqlite_error_code() == Some(ErrorCode::DiskFull))
+    }
+
     /// The error to show to a caller.
     pub(crate) fn into_sqlite(self) -> rusqlite::Error {
         let (code, text) = match self {

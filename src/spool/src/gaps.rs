@@ -34,14 +34,20 @@ impl Gap {
         self.count == self.width()
     }
 
+    /// Its place, in the list and in the store.
+    const fn key(&self) -> (u64, &'static str) {
+        (self.first, self.reason.word())
+    }
+
     const fn width(&self) -> u64 {
         self.last - self.first + 1
     }
 
     /// Whether two ranges of one reason can be one without saying less.
     fn continues(&self, next: &Self) -> bool {
-        let touch = self.is_exact() && next.is_exact() && self.last + 1 == next.first;
-        self.reason == next.reason && (touch || (next.first <= self.last && !self.is_exact()))
+        let both_exact = self.is_exact() && next.is_exact();
+        let joins = if both_exact { self.last + 1 == next.first } else { next.first <= self.last };
+        self.reason == next.reason && joins
     }
 
     fn join(&mut self, other: &Self) {
@@ -60,17 +66,18 @@ impl Gap {
     }
 }
 
-/// The ranges that are not yet told, in the order of their first numbers.
+/// The ranges that are not yet told, in the order of their first numbers; no two have the same
+/// first number and reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Gaps(Vec<Gap>);
 
 impl Gaps {
-    /// The ranges of a store; one that is impossible is left out.
-    pub(crate) fn of(list: impl IntoIterator<Item = Gap>) -> Self {
-        let mut gaps = Self::default();
-        let whole = |gap: &Gap| gap.first <= gap.last && gap.count > 0 && gap.count <= gap.width();
-        list.into_iter().filter(whole).for_each(|gap| gaps.add(gap));
-        gaps
+    /// The ranges of a store, as they lie there; one that is impossible is left out.
+    pub(crate) fn of(mut list: Vec<Gap>) -> Self {
+        list.retain(|gap| gap.first <= gap.last && gap.count > 0 && gap.count <= gap.width());
+        list.sort_by_key(Gap::key);
+        list.truncate(MOST);
+        Self(list)
     }
 
     pub(crate) fn list(&self) -> &[Gap] {
@@ -89,7 +96,7 @@ impl Gaps {
 
     /// Adds a range.
     pub(crate) fn add(&mut self, gap: Gap) {
-        let place = self.0.partition_point(|known| known.first <= gap.first);
+        let place = self.0.partition_point(|known| known.key() <= gap.key());
         let before = self.0[..place].iter().rposition(|known| known.continues(&gap));
         let place = match before {
             Some(known) => {
@@ -281,7 +288,7 @@ mod tests {
 
     #[test]
     fn holes_are_named_exactly_where_all_of_them_are_lost_and_as_a_hull_where_not() {
-        let known = Gaps::of([gap(4, 5, FULL)]);
+        let known = Gaps::of(vec![gap(4, 5, FULL)]);
         let holes = || {
             let mut holes = Holes::new();
             for (first, records) in [(1, 3), (6, 1), (9, 2)] {

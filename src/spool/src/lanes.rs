@@ -56,6 +56,30 @@ pub(crate) fn insert(conn: &Connection, row: &Stored) -> rusqlite::Result<()> {
         .map(drop)
 }
 
+/// Some of these rows: at least one, then as many as hold `bytes`.
+pub(crate) fn slice(
+    conn: &Connection,
+    which: Which<'_>,
+    bytes: i64,
+) -> rusqlite::Result<Vec<RowId>> {
+    let (condition, values) = which.conditions();
+    let sql = format!("SELECT id, length(body) FROM batch WHERE {condition} ORDER BY id");
+    let (mut slice, mut sum) = (Vec::new(), 0);
+    for value in values {
+        let mut select = conn.prepare_cached(&sql)?;
+        let mut rows = select.query([value])?;
+        while let Some(row) = rows.next()? {
+            let length: i64 = row.get(1)?;
+            if !slice.is_empty() && sum + length > bytes {
+                return Ok(slice);
+            }
+            sum += length;
+            slice.push(RowId(row.get(0)?));
+        }
+    }
+    Ok(slice)
+}
+
 /// Takes rows out and counts their records; how many records that were. What was dropped is kept
 /// as ranges; what of several rows an endpoint refused is known only to be among them.
 pub(crate) fn remove(

@@ -6,6 +6,7 @@
 //! DIR/spool.db        page 4096, auto_vacuum incremental, application_id "CAND", user_version 1
 //! DIR/spool.db-wal    write-ahead log, synchronous FULL, folded in at 4 MiB
 //! DIR/counters.mirror the counters and the id once more (mirror.rs)
+//! DIR/spool.reserve   room to settle accounts on a full disk (reserve.rs)
 //!
 //! batch   the queue: one row is a run of records of one level, kind and boot
 //!   id      sequence number of the first record; the others follow without a gap
@@ -49,6 +50,7 @@ mod order;
 mod peek;
 mod queue;
 mod recovery;
+mod reserve;
 mod row;
 mod schema;
 mod settings;

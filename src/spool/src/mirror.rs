@@ -22,12 +22,12 @@
 //! - `intent` is never behind the store and `done` never ahead of it. An intent ahead of the store
 //!   is a commit that a crash cut off; a done ahead of the store is a commit that the medium lost.
 //!
-//! On failure the store goes on without a mirror and says so once.
+//! On failure the store goes on without a mirror, says so once, and tries again at each commit.
 
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::books::Books;
 
@@ -85,20 +85,17 @@ impl Reflection {
 /// The open mirror.
 #[derive(Debug)]
 pub(crate) struct Mirror {
+    path: PathBuf,
     file: Option<File>,
     install_id: String,
+    /// The trouble was told.
+    told: bool,
 }
 
 impl Mirror {
-    /// Opens or makes the file; a failure leaves a mirror that does nothing.
+    /// The mirror of a state directory; the file is opened, or made, with the first write.
     pub(crate) fn open(dir: &Path, install_id: String) -> Self {
-        let path = dir.join(FILE);
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        let file = options.open(&path).inspect_err(|error| {
-            tracing::warn!(path = %path.display(), %error, "cannot open the mirror of the counters");
-        });
-        Self { file: file.ok(), install_id }
+        Self { path: dir.join(FILE), file: None, install_id, told: false }
     }
 
     pub(crate) fn install_id(&self) -> &str {
@@ -122,11 +119,25 @@ impl Mirror {
     }
 
     fn attempt(&mut self, verb: &str, work: impl FnOnce(&mut File) -> io::Result<()>) {
-        let Some(file) = &mut self.file else { return };
-        if let Err(error) = work(file) {
-            tracing::warn!(%error, "cannot {verb} the mirror of the counters; going on without it");
-            self.file = None;
+        match self.opened().and_then(work) {
+            Ok(()) => self.told = false,
+            Err(error) => {
+                self.file = None;
+                if !std::mem::replace(&mut self.told, true) {
+                    let path = self.path.display();
+                    tracing::warn!(%path, %error, "cannot {verb} the mirror of the counters");
+                }
+            }
         }
+    }
+
+    fn opened(&mut self) -> io::Result<&mut File> {
+        if self.file.is_none() {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false);
+            self.file = Some(options.open(&self.path)?);
+        }
+        self.file.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 

@@ -17,6 +17,9 @@ use crate::schema;
 use crate::settings::Framing;
 use crate::store::Store;
 
+/// Bytes of bodies that are purged in one commit where the disk is full.
+const PURGE_BYTES: i64 = 512 * 1024;
+
 /// The rows to send next. Damaged ones on the way are counted out.
 pub(crate) fn next(store: &mut Store, want: Want) -> Result<Option<Parcel>, StoreError> {
     loop {
@@ -140,14 +143,41 @@ pub(crate) fn clear(store: &mut Store, reason: DropReason) -> Result<u64, StoreE
 
 fn purge(
     store: &mut Store,
-    which: Which,
+    which: Which<'_>,
     dead_above: Option<Level>,
     reason: DropReason,
 ) -> Result<u64, StoreError> {
-    store.write(|conn, books| {
+    let outcome = store.write(|conn, books| {
         dead::purge(conn, dead_above)?;
         lanes::remove(conn, books, which, Fate::Dropped(reason))
-    })
+    });
+    match outcome {
+        Err(error) if error.is_full() => purge_in_slices(store, which, dead_above, reason),
+        outcome => outcome,
+    }
+}
+
+/// The same where the disk has no room for a log of everything at once.
+fn purge_in_slices(
+    store: &mut Store,
+    which: Which<'_>,
+    dead_above: Option<Level>,
+    reason: DropReason,
+) -> Result<u64, StoreError> {
+    store.make_way();
+    store.write(|conn, _| Ok(dead::purge(conn, dead_above)?))?;
+    let mut purged = 0;
+    loop {
+        store.checkpoint()?;
+        let slice = lanes::slice(&store.conn, which, PURGE_BYTES)?;
+        if slice.is_empty() {
+            store.regain();
+            return Ok(purged);
+        }
+        purged += store.write(|conn, books| {
+            lanes::remove(conn, books, Which::These(&slice), Fate::Dropped(reason))
+        })?;
+    }
 }
 
 /// A value that survives restarts.

@@ -32,15 +32,20 @@ use crate::gaps::{Gaps, Holes};
 use crate::lanes;
 use crate::mirror::{Entry, Mirror, Reflection, Slot};
 use crate::order::Order;
+use crate::reserve::Reserve;
 use crate::row::Stored;
 use crate::schema::{self, Content, INSTALL_ID};
 use crate::settings::MIN_BYTES;
-use crate::store::{self, Place, Store};
+use crate::store::{self, HEADROOM, Place, Store};
 use crate::timeline::Timeline;
 
 impl Store {
-    /// Opens the store of a place, recovering it if need be.
+    /// Opens the store of a place, recovering it if need be. On a full disk the reserve goes first.
     pub(crate) fn open(place: Place) -> Result<Self, OpenError> {
+        let cramped = place.free().is_some_and(|free| free < HEADROOM);
+        if cramped {
+            Reserve::find(&place.dir).give_up();
+        }
         let path = place.store();
         let reflection = Reflection::read(&place.dir);
         let unfinished = place.dir.join(SALVAGE).exists();
@@ -96,8 +101,10 @@ impl Store {
         let mut mirror = Mirror::open(&place.dir, entry.install_id);
         mirror.write(Slot::Done, &entry.books);
         let path = place.store();
+        let reserve = Reserve::find(&place.dir);
         let mut store = Self {
             conn,
+            reserve,
             place,
             books: entry.books,
             mirror,
@@ -114,6 +121,7 @@ impl Store {
             .overwrite(true)
             .and_then(|()| store.checkpoint())
             .map_err(|error| OpenError::Store { path, source: error.into_sqlite() })?;
+        store.reserve.renew(store.place.free(), HEADROOM);
         Ok(store)
     }
 }

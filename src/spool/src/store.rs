@@ -25,6 +25,7 @@ use crate::damage::{self, SALVAGE, STORE, StoreError};
 use crate::ledger::{Ledger, Verdict};
 use crate::mirror::{Mirror, Slot};
 use crate::order::{Oldest, Order};
+use crate::reserve::Reserve;
 use crate::row::RowId;
 use crate::schema::{self, PAGE, pragma};
 use crate::settings::{Settings, Surroundings};
@@ -79,6 +80,8 @@ pub(crate) struct Store {
     pub(crate) refused: u64,
     /// What goes first after an outage.
     pub(crate) order: Order,
+    /// What is given up when the disk is full.
+    pub(crate) reserve: Reserve,
     /// No connection: opening again failed the last time.
     pub(crate) detached: bool,
 }
@@ -164,6 +167,24 @@ impl Store {
         } else if self.place.outside.clock.boot().saturating_sub(self.forced) >= MIRROR_REST {
             self.force_mirror();
         }
+        self.reserve.renew(self.place.free(), HEADROOM);
+    }
+
+    /// Frees what can be freed on a full disk: the reserve, and the log.
+    pub(crate) fn make_way(&mut self) {
+        self.reserve.give_up();
+        if let Err(error) = self.checkpoint() {
+            tracing::warn!(?error, "cannot fold the log into the store");
+        }
+    }
+
+    /// After something worked only because [`make_way`](Self::make_way) was called: takes the room
+    /// of the log back as the reserve, before somebody else does.
+    pub(crate) fn regain(&mut self) {
+        if let Err(error) = self.checkpoint() {
+            tracing::warn!(?error, "cannot fold the log into the store");
+        }
+        self.reserve.renew(self.place.free(), 0);
     }
 
     /// Folds the whole log into the store and empties it.
@@ -190,8 +211,19 @@ impl Store {
     pub(crate) fn scrub(&mut self) -> Result<(), StoreError> {
         damage::forget_aside(&self.place.dir);
         let scrub = self.place.outside.scrub;
-        while scrub.shrink && self.shrink(0)? {}
+        while scrub.shrink && self.shrink_anyway()? {}
         if scrub.fold { self.checkpoint() } else { Ok(()) }
+    }
+
+    /// A step of shrinking, on a full disk as well: the log gives back what the steps before took.
+    fn shrink_anyway(&mut self) -> Result<bool, StoreError> {
+        match self.shrink(0) {
+            Err(error) if error.is_full() => {
+                self.make_way();
+                self.shrink(0)
+            }
+            outcome => outcome,
+        }
     }
 
     /// How what is deleted from now on is overwritten: thoroughly, or only where that writes no
@@ -348,10 +380,13 @@ pub(crate) fn allocated(conn: &Connection) -> Result<u64, StoreError> {
     Ok(u64::try_from(used).unwrap_or(0) * PAGE)
 }
 
-/// Whether the error leaves the connection in doubt.
+/// Whether the error leaves the connection in doubt. One that was opened while the file system
+/// was read-only stays so, even after the file system no longer is.
 pub(crate) fn wants_reopening(error: &StoreError) -> bool {
-    matches!(error, StoreError::Sqlite(error)
-        if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure))
+    matches!(error, StoreError::Sqlite(error) if matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::CannotOpen)
+    ))
 }
 
 fn last_upload(books: &Books) -> Option<SystemTime> {

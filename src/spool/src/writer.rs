@@ -17,7 +17,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
 use candor_model::{Draft, DropReason, Level};
-use rusqlite::ErrorCode;
 use tokio::sync::watch;
 
 use crate::command::{Command, Done, Envelope};
@@ -232,10 +231,12 @@ impl Writer {
         let framing = self.framing.as_ref();
         let outcome = attempt(&mut self.store, "commit records", |store| {
             match commit::commit(store, framing, &drafts, false) {
-                Err(error) if is_full(&error) => {
-                    // The log gives back what it can, and the file takes no more than it has.
-                    store.checkpoint()?;
-                    commit::commit(store, framing, &drafts, true)
+                Err(error) if error.is_full() => {
+                    // The log and the reserve give room; the file takes no more than it has.
+                    store.make_way();
+                    commit::commit(store, framing, &drafts, true)?;
+                    store.regain();
+                    Ok(())
                 }
                 outcome => outcome,
             }
@@ -350,7 +351,8 @@ fn essence(bound: LossBound) -> (u64, Option<Instant>) {
     (bound.events, bound.since)
 }
 
-/// Does a piece of work; on damage repairs the store and does it once more.
+/// Does a piece of work; on a full disk makes way, on damage repairs the store, and does it once
+/// more.
 fn attempt<T>(
     store: &mut Store,
     operation: &'static str,
@@ -358,6 +360,12 @@ fn attempt<T>(
 ) -> Result<T, SpoolError> {
     let outcome = if store.detached { store.reopen() } else { Ok(()) };
     let outcome = outcome.and_then(|()| work(store)).or_else(|error| {
+        if error.is_full() {
+            store.make_way();
+            let done = work(store)?;
+            store.regain();
+            return Ok(done);
+        }
         if wants_reopening(&error) {
             store.reopen()?;
             return Err(error);
@@ -379,11 +387,6 @@ fn attempt<T>(
 /// Whoever asked may have gone; then nobody wants the answer.
 fn answer<T>(done: Done<T>, outcome: Result<T, SpoolError>) {
     let _ = done.send(outcome);
-}
-
-fn is_full(error: &StoreError) -> bool {
-    matches!(error, StoreError::Sqlite(error)
-        if error.sqlite_error_code() == Some(ErrorCode::DiskFull))
 }
 
 fn count(n: usize) -> u64 {
