@@ -82,7 +82,12 @@ impl Prepared {
             trail: Trail::at(&self.layout.audit_trail()),
             board: Rc::clone(&board),
             watch,
-            ground: Ground { layout: self.layout, host: self.host, clock, governor: requests.clone() },
+            ground: Ground {
+                layout: self.layout,
+                host: self.host,
+                clock,
+                governor: requests.clone(),
+            },
             engine: None,
             retry_at: None,
             notice: Notice::default(),

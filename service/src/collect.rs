@@ -104,7 +104,11 @@ impl Collect {
 
     /// Takes over a changed plan, and tells the changes that brought it.
     async fn obey(&mut self) {
-        let collecting = { self.plan.borrow_and_update().collecting };
+        let (collecting, off) = {
+            let plan = self.plan.borrow_and_update();
+            (plan.collecting, Arc::clone(&plan.off))
+        };
+        self.pipeline.set_off(off);
         self.pipeline.set_intervals(collecting.intervals, moment(&*self.clock));
         if collecting.has_receiver
             && let Err(error) = self.tell(collecting.level).await

@@ -18,6 +18,7 @@ use candor_model::{DropReason, Level};
 use candor_pipeline::{Pipeline, PipelineSettings};
 use candor_platform::{Clock, Layout};
 use candor_policy::Snapshot;
+use candor_policy::remote::Held;
 use candor_policy::trail::Trail;
 use candor_probes::{Host, Probe, ProbeStatus};
 use candor_spool::{Ledger, Spool};
@@ -26,9 +27,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::collect::{Ask, Collect};
 use crate::failure::Failure;
+use crate::governor::Request;
 use crate::identity::{Identity, open_spool, spool_settings};
 use crate::own::{HealthProbe, SettingsProbe, Shared};
 use crate::plan::Plan;
+use crate::remote::Fetching;
 use crate::supervisor::{GaveUp, Supervisor};
 
 /// How long the last upload before an ordered stop may take.
@@ -45,6 +48,8 @@ pub(crate) struct Ground {
     pub(crate) layout: Layout,
     pub(crate) host: Host,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Where fetched settings go.
+    pub(crate) governor: mpsc::Sender<Request>,
 }
 
 /// The parts that tasks are made from, again and again if need be.
@@ -63,6 +68,9 @@ struct Parts {
     statuses: Rc<RefCell<Vec<ProbeStatus>>>,
     asks: RefCell<mpsc::Sender<Ask>>,
     commands: RefCell<mpsc::Sender<Command>>,
+    held: Held,
+    governor: mpsc::Sender<Request>,
+    fetches: RefCell<mpsc::Sender<()>>,
     status: Shared<watch::Receiver<UploadStatus>>,
 }
 
@@ -115,6 +123,9 @@ impl Engine {
             statuses: Rc::default(),
             asks: RefCell::new(mpsc::channel(1).0),
             commands: RefCell::new(mpsc::channel(1).0),
+            held: Held::new(&ground.layout),
+            governor: ground.governor.clone(),
+            fetches: RefCell::new(mpsc::channel(1).0),
             status: Shared::new(status),
         });
         parts.settings.set(first.settings.clone());
@@ -124,6 +135,8 @@ impl Engine {
         supervisor.own("upload", move || uploading.upload());
         let collecting = Rc::clone(&parts);
         supervisor.own("collect", move || collecting.collect());
+        let fetching = Rc::clone(&parts);
+        supervisor.own("remote", move || fetching.fetch());
         let bounds = spool_settings(&state_dir, &snapshot.config);
         Ok(Self { parts, plan, upload, stop, supervisor, install_id, state_dir, bounds })
     }
@@ -147,6 +160,17 @@ impl Engine {
         self.parts.settings.set(plan.settings.clone());
         self.parts.probe_settings.limit_logs.set(plan.limit_logs);
         self.plan.send_replace(plan);
+    }
+
+    /// The random id of this installation.
+    pub(crate) fn install_id(&self) -> &str {
+        &self.install_id
+    }
+
+    /// Has remote settings fetched now, where they are wanted.
+    pub(crate) fn fetch_settings(&self) {
+        // One that is asked for already is enough.
+        let _full = self.parts.fetches.borrow().try_send(());
     }
 
     /// Ends a hold or a back-off at once.
@@ -270,6 +294,19 @@ impl Parts {
             failed: self.failed.clone(),
         }
         .run(asks)
+    }
+
+    fn fetch(self: &Rc<Self>) -> impl Future<Output = ()> + use<> {
+        let (sender, asked) = mpsc::channel(1);
+        self.fetches.replace(sender);
+        Fetching {
+            held: self.held.clone(),
+            plan: self.plan.clone(),
+            stop: self.stop.clone(),
+            asked,
+            governor: self.governor.clone(),
+        }
+        .run()
     }
 
     fn upload(self: &Rc<Self>) -> impl Future<Output = ()> + use<> {

@@ -16,6 +16,8 @@ use std::time::Duration;
 
 use candor_control::protocol::{LevelChanged, LevelRequest, Refusal, Reloaded, UploadChanged};
 use candor_model::DropReason;
+use candor_model::events::agent::Role;
+use candor_policy::remote::{Held, Origin};
 use candor_policy::trail::{Author, Entry, Trail, changes, changes_since};
 use candor_policy::{LevelSetting, Operator, Snapshot, Until, Watch};
 use tokio::sync::{mpsc, oneshot};
@@ -25,6 +27,8 @@ use crate::board::{Board, Rest};
 use crate::engine::{Engine, Ground};
 use crate::failure::{Failure, chain};
 use crate::identity;
+use crate::notice::Notice;
+use crate::remote::{Brought, Outcome};
 use crate::stop::Stop;
 
 /// How long after an engine could not start it is tried again.
@@ -44,6 +48,8 @@ pub(crate) enum Request {
     },
     /// `reload`, SIGHUP.
     Reload(oneshot::Sender<Reloaded>),
+    /// Remote settings were fetched, or not.
+    Remote(Brought),
 }
 
 /// The governor and what it governs.
@@ -56,13 +62,13 @@ pub(crate) struct Governor {
     pub(crate) engine: Option<Engine>,
     /// When an engine that could not start is tried again.
     pub(crate) retry_at: Option<Instant>,
+    pub(crate) notice: Notice,
 }
 
 impl Governor {
     /// Governs until the stop, then takes the engine down in order.
     ///
     /// # Errors
-    pub(crate) notice: Notice,
     /// When the engine gives up.
     pub(crate) async fn run(
         mut self,
@@ -81,15 +87,15 @@ impl Governor {
                     self.apply(snapshot, None).await;
                 }
                 () = until(self.retry_at) => self.start_again().await,
+                () = nap(self.notice.due(&self.board.snapshot())) => {
+                    self.notice.give(&self.board.snapshot());
+                }
             }
         };
         if let Some(engine) = self.engine.take() {
             engine.stop().await;
         }
         failure.map_or(Ok(()), Err)
-                () = nap(self.notice.due(&self.board.snapshot())) => {
-                    self.notice.give(&self.board.snapshot());
-                }
     }
 
     /// What the snapshot of the start demands; a change since the last run is told as one.
@@ -138,8 +144,12 @@ impl Governor {
             }
             Request::Reload(done) => {
                 self.reload(None).await;
+                if let Some(engine) = &self.engine {
+                    engine.fetch_settings();
+                }
                 let _gone = done.send(self.reloaded());
             }
+            Request::Remote(brought) => self.take_remote(brought).await,
         }
     }
 
@@ -182,6 +192,27 @@ impl Governor {
         let dropped = self.dropped_since(DropReason::Disabled, before);
         let now = self.board.snapshot().effective.upload_enabled;
         Ok(UploadChanged { enabled: now, changed: now != was_enabled, dropped })
+    }
+
+    /// Takes what a fetch of remote settings brought, if they are still wanted.
+    async fn take_remote(&mut self, brought: Brought) {
+        let snapshot = self.board.snapshot();
+        let words = &snapshot.effective.words;
+        let Some(engine) = &self.engine else { return };
+        if Origin::of(words).as_ref() != Some(&brought.origin) {
+            return;
+        }
+        let now = self.board.clock.wall();
+        let held = Held::new(&self.ground.layout);
+        let outcome = Outcome::of(brought, &held, (engine.install_id(), now));
+        let (outcome_word, reason) = outcome.told();
+        tracing::info!(outcome = outcome_word, reason, "remote settings");
+        if outcome.is_always_audited() || words.enable_one_settings_auditing == Some(true) {
+            self.write(&outcome.entry(now));
+        }
+        if matches!(outcome, Outcome::Accepted(_)) {
+            self.reread(None).await;
+        }
     }
 
     /// How many records were dropped for a reason since there were so many. A store that was found
@@ -309,10 +340,26 @@ fn keeps_pending(snapshot: &Snapshot) -> bool {
     snapshot.effective.words.keep_pending == Some(true)
 }
 
+/// A level that fell because its time had ended is nobody's doing but the agent's.
+fn own_doing(entry: &mut Entry, has_ended: bool) {
+    if has_ended && entry.subject == "level" {
+        entry.role = Some(Role::Agent.word().to_owned());
+        entry.reason = Some("the time for which the level was set is over".to_owned());
+    }
+}
+
 /// Pends while there is no engine.
 async fn fails(engine: &mut Option<Engine>) -> crate::supervisor::GaveUp {
     match engine {
         Some(engine) => engine.fails().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Sleeps so long, or for ever.
+async fn nap(time: Option<Duration>) {
+    match time {
+        Some(time) => sleep(time).await,
         None => std::future::pending().await,
     }
 }
@@ -330,19 +377,3 @@ fn refused(refusal: &candor_policy::Refusal) -> Refusal {
     Refusal::refused_by_policy(message)
         .remedy("`agentctl explain` names the layer; whoever keeps it can change it")
 }
-/// A level that fell because its time had ended is nobody's doing but the agent's.
-fn own_doing(entry: &mut Entry, has_ended: bool) {
-    if has_ended && entry.subject == "level" {
-        entry.role = Some(Role::Agent.word().to_owned());
-        entry.reason = Some("the time for which the level was set is over".to_owned());
-    }
-}
-
-/// Sleeps so long, or for ever.
-async fn nap(time: Option<Duration>) {
-    match time {
-        Some(time) => sleep(time).await,
-        None => std::future::pending().await,
-    }
-}
-

@@ -30,6 +30,7 @@ mod notice;
 pub mod options;
 mod own;
 mod plan;
+mod remote;
 mod status;
 mod stop;
 mod supervisor;

@@ -8,6 +8,7 @@ mod kills;
 mod levels;
 mod off;
 mod preview;
+mod remote;
 mod steering;
 #[cfg(unix)]
 mod strangers;
