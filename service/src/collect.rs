@@ -8,10 +8,12 @@
 //! - Security records are committed at once; everything else lingers with the spool.
 //! - A change on the audit trail is told once it is kept: the store remembers how many were. Nobody
 //!   waits for it, so a probe that hangs holds up no change.
+//! - Lost ranges are told when the uploader asks, and forgotten when what tells them is committed: a
+//!   crash in between tells them twice, in the same words.
 //!
 //! A spool that cannot commit is said in the log, once for each change of its state.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,12 +25,12 @@ use candor_platform::Clock;
 use candor_policy::trail::Trail;
 use candor_probes::ProbeStatus;
 use candor_spool::{Spool, SpoolError, Urgency};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::time::sleep;
 
 use crate::own::Shared;
 use crate::plan::{Collecting, Plan};
-use crate::tell::untold;
+use crate::tell::{gap_event, untold};
 
 /// How many lines of the trail were told, in the store.
 const TOLD: &str = "trail_told";
@@ -51,12 +53,20 @@ pub(crate) struct Collect {
     pub(crate) plan: watch::Receiver<Arc<Plan>>,
     pub(crate) statuses: Rc<RefCell<Vec<ProbeStatus>>>,
     pub(crate) failed: Shared<Vec<FailedProbe>>,
+    /// Records that the gate did not let pass, since this task started.
+    pub(crate) withheld: Rc<Cell<u64>>,
+    /// Where the uploader asks for lost ranges to be told; one place for every run of this task.
+    pub(crate) gaps: GapAsks,
 }
+
+/// What the uploader asks, through all restarts of the task that answers.
+pub(crate) type GapAsks = Rc<Mutex<mpsc::Receiver<oneshot::Sender<()>>>>;
 
 /// What woke the task.
 enum Wake {
     Due,
     Plan,
+    Gaps(oneshot::Sender<()>),
     Ask(Option<Ask>),
 }
 
@@ -64,29 +74,49 @@ impl Collect {
     /// Runs until nobody can ask any more.
     pub(crate) async fn run(mut self, mut asks: mpsc::Receiver<Ask>) {
         let mut is_over = false;
+        let gaps = Rc::clone(&self.gaps);
+        // Held by nobody else: a run of this task that panicked has let it go.
+        let mut gaps = gaps.lock().await;
         self.obey().await;
         loop {
-            match self.wait(&mut asks, is_over).await {
+            match self.wait(&mut asks, &mut gaps, is_over).await {
                 Wake::Due => self.round().await,
                 Wake::Plan => self.obey().await,
+                Wake::Gaps(done) => {
+                    if let Err(error) = self.tell_gaps().await {
+                        tracing::warn!(%error, "lost ranges are told later, or twice");
+                    }
+                    let _gone = done.send(());
+                }
                 Wake::Ask(Some(Ask { last, done })) => {
                     self.report().await;
                     is_over |= last;
                     // Who no longer waits need not be told.
                     let _gone = done.send(());
                 }
-                Wake::Ask(None) => return,
+                Wake::Ask(None) => {
+                    // The last upload waits for no answer that cannot come.
+                    gaps.close();
+                    while gaps.try_recv().is_ok() {}
+                    return;
+                }
             }
         }
     }
 
-    async fn wait(&mut self, asks: &mut mpsc::Receiver<Ask>, is_over: bool) -> Wake {
+    async fn wait(
+        &mut self,
+        asks: &mut mpsc::Receiver<Ask>,
+        gaps: &mut mpsc::Receiver<oneshot::Sender<()>>,
+        is_over: bool,
+    ) -> Wake {
         let due = self.until_due().filter(|_| !is_over);
         tokio::select! {
             biased;
             // First, so that a report holds what changed before it was asked for.
             changed = self.plan.changed() => if changed.is_ok() { Wake::Plan } else { Wake::Ask(None) },
             ask = asks.recv() => Wake::Ask(ask),
+            Some(done) = gaps.recv() => Wake::Gaps(done),
             () = nap(due) => Wake::Due,
         }
     }
@@ -151,8 +181,23 @@ impl Collect {
         self.spool.set_meta(TOLD, &entries.len().to_string()).await
     }
 
+    /// Tells every range of numbers that was dropped and not told yet.
+    async fn tell_gaps(&mut self) -> Result<(), SpoolError> {
+        let (now, level) = (moment(&*self.clock).wall, self.collecting().level);
+        let gaps = self.spool.gaps().await?;
+        let records = gaps.iter().map(gap_event);
+        let drafts = records.filter_map(|record| self.pipeline.encode(record, now, level));
+        let drafts: Vec<_> = drafts.collect();
+        if drafts.is_empty() {
+            return Ok(());
+        }
+        self.spool.append(drafts, Urgency::Now).await?;
+        self.spool.gaps_told(&gaps).await
+    }
+
     /// Keeps what is known of the probes where `status` and the health event look.
     fn note(&self, level: Level) {
+        self.withheld.set(self.pipeline.withheld().iter().sum());
         let statuses = self.pipeline.statuses(level);
         let failed = statuses.iter().filter(|status| status.failures > 0);
         self.failed.set(

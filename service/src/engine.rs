@@ -7,7 +7,7 @@
 //! - Order of stopping: probes, last report, commit, a last upload within its budget, store; each has a
 //!   deadline, so that a probe that hangs does not keep the agent from stopping.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,10 +22,10 @@ use candor_policy::remote::Held;
 use candor_policy::trail::Trail;
 use candor_probes::{Host, Probe, ProbeStatus};
 use candor_spool::{Ledger, Spool};
-use candor_upload::{Command, UploadSettings, UploadStatus, Uploader};
-use tokio::sync::{mpsc, oneshot, watch};
+use candor_upload::{Command, TellGaps, UploadSettings, UploadStatus, Uploader};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
-use crate::collect::{Ask, Collect};
+use crate::collect::{Ask, Collect, GapAsks};
 use crate::failure::Failure;
 use crate::governor::Request;
 use crate::identity::{Identity, open_spool, spool_settings};
@@ -66,12 +66,15 @@ struct Parts {
     probe_settings: candor_probes::Settings,
     failed: Shared<Vec<FailedProbe>>,
     statuses: Rc<RefCell<Vec<ProbeStatus>>>,
+    withheld: Rc<Cell<u64>>,
     asks: RefCell<mpsc::Sender<Ask>>,
     commands: RefCell<mpsc::Sender<Command>>,
     held: Held,
     governor: mpsc::Sender<Request>,
     fetches: RefCell<mpsc::Sender<()>>,
     status: Shared<watch::Receiver<UploadStatus>>,
+    tell_gaps: TellGaps,
+    gaps: GapAsks,
 }
 
 /// A running engine.
@@ -108,6 +111,7 @@ impl Engine {
         let (upload, uploads) = watch::channel(Arc::clone(&first.upload));
         let (stop, stops) = watch::channel(None);
         let (_, status) = Uploader::new(spool.clone());
+        let (tell_gaps, gaps) = mpsc::channel(1);
         let parts = Rc::new(Parts {
             probe_settings: probe_settings(&identity),
             spool,
@@ -121,12 +125,15 @@ impl Engine {
             settings: Shared::default(),
             failed: Shared::default(),
             statuses: Rc::default(),
+            withheld: Rc::default(),
             asks: RefCell::new(mpsc::channel(1).0),
             commands: RefCell::new(mpsc::channel(1).0),
             held: Held::new(&ground.layout),
             governor: ground.governor.clone(),
             fetches: RefCell::new(mpsc::channel(1).0),
             status: Shared::new(status),
+            tell_gaps,
+            gaps: Rc::new(Mutex::new(gaps)),
         });
         parts.settings.set(first.settings.clone());
         parts.probe_settings.limit_logs.set(first.limit_logs);
@@ -291,7 +298,9 @@ impl Parts {
             clock: Arc::clone(&self.clock),
             plan: self.plan.clone(),
             statuses: Rc::clone(&self.statuses),
+            withheld: Rc::clone(&self.withheld),
             failed: self.failed.clone(),
+            gaps: Rc::clone(&self.gaps),
         }
         .run(asks)
     }
@@ -314,6 +323,7 @@ impl Parts {
         self.commands.replace(sender);
         let (uploader, status) = Uploader::new(self.spool.clone());
         self.status.set(status);
+        let uploader = uploader.with_herald(self.tell_gaps.clone());
         uploader.run(self.upload.clone(), commands, self.stop.clone())
     }
 }
@@ -332,6 +342,11 @@ impl View {
     /// What is known of the probes.
     pub(crate) fn probes(&self) -> Vec<ProbeStatus> {
         self.0.statuses.borrow().clone()
+    }
+
+    /// Records that the gate did not let pass, since the engine started.
+    pub(crate) fn withheld(&self) -> u64 {
+        self.0.withheld.get()
     }
 
     /// The random id of this installation.

@@ -1,12 +1,18 @@
-//! Changes as the receiver is told of them: the event that is made of a line of the audit trail.
+//! What the receiver is told of that no probe sees: changes, made from lines of the audit trail, and
+//! ranges of records that were lost.
 //!
 //! # Invariants
 //! - Who made a change and why are not in the event; of an endpoint only the host is, of pins only
 //!   their number.
 
-use candor_model::events::agent::{Change, Layer, Role};
+use candor_model::events::agent::{Change, Gap, Layer, Role};
 use candor_model::{EventDef as _, Record, UnixNanos};
 use candor_policy::trail::Entry;
+
+/// The event of a range of numbers that were dropped.
+pub(crate) fn gap_event(lost: &candor_spool::Gap) -> Record {
+    Gap { cause: lost.reason.word(), count: lost.count, first: lost.first, last: lost.last }.into()
+}
 
 /// The events of the lines that were not told yet.
 pub(crate) fn untold(entries: &[Entry], told: usize) -> Vec<Record> {
