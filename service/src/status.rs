@@ -34,7 +34,7 @@ pub(crate) fn status(board: &Board) -> Status {
         uptime_seconds: (board.clock.boot().saturating_sub(board.started)).as_secs(),
         level: level(&snapshot),
         upload: upload(board, &snapshot.effective),
-        events: events(&ledger),
+        events: events(board, &ledger),
         spool: spool(&ledger, board.clock.wall()),
         probes: view.iter().flat_map(crate::engine::View::probes).map(probe).collect(),
         cost: cost(board, &ledger),
@@ -51,7 +51,7 @@ pub(crate) fn stats(board: &Board) -> Stats {
         meaning: reason.meaning().to_owned(),
         remedy: reason.remedy().to_owned(),
     };
-    Stats { events: events(&ledger), reasons: DropReason::ALL.map(reason).into() }
+    Stats { events: events(board, &ledger), reasons: DropReason::ALL.map(reason).into() }
 }
 
 /// `GET /v1/level`.
@@ -108,7 +108,8 @@ fn without_engine(board: &Board, effective: &Effective, endpoint: Option<String>
     }
 }
 
-fn events(ledger: &Ledger) -> EventCounts {
+fn events(board: &Board, ledger: &Ledger) -> EventCounts {
+    let at_the_gate = board.view().map_or(0, |view| view.withheld());
     let percent = Percent::of(ledger);
     let by_level = Level::ALL.map(|level| {
         (level.number().to_string(), ledger.generated_by_level[usize::from(level.number())])
@@ -126,7 +127,7 @@ fn events(ledger: &Ledger) -> EventCounts {
             .map(|(reason, count)| (reason.word().to_owned(), count))
             .collect(),
         by_level: by_level.into(),
-        withheld_by_level: ledger.withheld,
+        withheld_by_level: ledger.withheld + at_the_gate,
         refused: ledger.refused,
     }
 }

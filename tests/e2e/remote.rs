@@ -174,6 +174,8 @@ fn an_event_that_is_off_is_no_longer_generated() {
         (count("system.memory.usage") > other + 2).then_some(())
     });
     assert_eq!(count("system.cpu.time"), off);
+    let status = agent.status();
+    assert!(status["events"]["withheld_by_level"].as_u64() > Some(0), "{status}");
 }
 
 #[test]
