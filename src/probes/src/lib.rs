@@ -15,6 +15,8 @@
 mod adapters;
 #[cfg(unix)]
 mod beat;
+#[cfg(unix)]
+mod containers;
 mod cpu;
 mod disk;
 mod drives;

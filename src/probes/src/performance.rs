@@ -24,8 +24,12 @@ pub(crate) fn probes(settings: &Settings) -> Vec<Box<dyn Probe>> {
 }
 
 #[cfg(unix)]
-fn of_this_os(_settings: &Settings) -> Vec<Box<dyn Probe>> {
-    vec![Box::new(crate::tcp::Tcp::new()), Box::new(crate::pressure::Pressure::new())]
+fn of_this_os(settings: &Settings) -> Vec<Box<dyn Probe>> {
+    vec![
+        Box::new(crate::tcp::Tcp::new()),
+        Box::new(crate::pressure::Pressure::new()),
+        Box::new(crate::containers::Containers::new(settings.pseudonym.clone())),
+    ]
 }
 
 #[cfg(not(unix))]
