@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 mod change;
 
-pub use change::{Author, changes, changes_since};
+pub use change::{Author, act, changes, changes_since};
 
 /// One change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

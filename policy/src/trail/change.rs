@@ -60,6 +60,25 @@ pub fn changes_since(trail: &[Entry], new: &Effective, now: SystemTime) -> Vec<E
     differs.collect()
 }
 
+/// Something that an owner did without changing a setting, such as a connection while telemetry is
+/// off. It stays on this host.
+#[must_use]
+pub fn act(subject: &str, what: &str, author: &Author, now: SystemTime) -> Entry {
+    let author = author.clone();
+    Entry {
+        time: rfc3339(now),
+        subject: subject.to_owned(),
+        from: None,
+        to: Some(what.to_owned()),
+        layer: Some(Layer::Operator.word().to_owned()),
+        role: Some(Role::Administrator.word().to_owned()),
+        uid: author.uid,
+        user: author.user,
+        pid: author.pid,
+        reason: author.reason,
+    }
+}
+
 /// What remote settings lower, as a subject.
 const REMOTE: &str = "remote";
 

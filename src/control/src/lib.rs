@@ -19,4 +19,5 @@ mod route;
 mod server;
 
 pub use client::{Client, ClientError};
+pub use route::routes;
 pub use server::{Service, serve};

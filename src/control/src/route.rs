@@ -46,6 +46,12 @@ pub(crate) enum Missing {
     Method(Vec<&'static str>),
 }
 
+/// Every route as method, path and the lowest role that may ask: what `docs/control-api.yaml` is compared
+/// with.
+pub fn routes() -> impl Iterator<Item = (&'static str, &'static str, Role)> {
+    ROUTES.iter().map(|route| (route.method.as_str(), route.path, route.role))
+}
+
 const ORDINARY: Duration = Duration::from_secs(30);
 /// A flush that waits lasts as long as the upload does.
 const FLUSH: Duration = Duration::from_mins(2);

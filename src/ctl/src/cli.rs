@@ -64,6 +64,11 @@ pub enum Command {
     Check(CheckOptions),
     /// Certificate pins.
     Pins(PinsOptions),
+    /// Try a delivery end to end: policy, store, clock, DNS, TCP, TLS, pin, endpoint; PASS or FAIL with a remedy each.
+    ///
+    /// Works without the daemon. It connects also while telemetry is off, since you ask for it; that is
+    /// written on the audit trail.
+    Test,
     /// Have the agent read its configuration again.
     Reload,
     /// Print a completion script for a shell.

@@ -12,6 +12,7 @@ mod reload;
 mod stats;
 mod status;
 mod upload;
+mod test;
 
 use crate::cli::{Cli, Command};
 use crate::context::Context;
@@ -35,6 +36,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Shown, Failure> {
         Command::Check(options) => Ok(check::run(&context, &options)),
         Command::Pins(options) => pins::run(&context, options.action).await,
         Command::Reload => reload::run(&context).await,
+        Command::Test => test::run(&context).await,
         Command::Completion { shell } => Ok(completion::run(shell)),
     }
 }

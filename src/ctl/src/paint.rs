@@ -34,7 +34,8 @@ impl Paint {
         let is_set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
         // A terminal that understands the sequences says so by TERM; Windows' own by WT_SESSION.
         let term = env::var_os("TERM");
-        let understands = term.map_or_else(|| is_set("WT_SESSION"), |term| term != *OsStr::new("dumb"));
+        let understands =
+            term.map_or_else(|| is_set("WT_SESSION"), |term| term != *OsStr::new("dumb"));
         Self(understands && !is_set("NO_COLOR") && io::stdout().is_terminal())
     }
 

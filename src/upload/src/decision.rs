@@ -256,7 +256,7 @@ fn refused(refusal: &Refusal, now: Now, state: &State) -> Trouble {
 
 /// Whether a clock can be right: not before this code was written or a success was seen (but for a
 /// day of drift), and not decades later.
-fn is_plausible(wall: SystemTime, last_success: Option<SystemTime>) -> bool {
+pub(crate) fn is_plausible(wall: SystemTime, last_success: Option<SystemTime>) -> bool {
     const DRIFT: Duration = Duration::from_hours(24);
     let written = SystemTime::UNIX_EPOCH + WRITTEN;
     let earliest = last_success.and_then(|seen| seen.checked_sub(DRIFT)).unwrap_or(written);

@@ -33,6 +33,7 @@ mod settings;
 mod sizing;
 mod status;
 mod tls;
+pub mod trial;
 mod trouble;
 mod uploader;
 mod verifier;

@@ -94,7 +94,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-fn shown(time: SystemTime) -> String {
+pub(crate) fn shown(time: SystemTime) -> String {
     Timestamp::try_from(time).map_or_else(|_| "an unknown time".into(), |t| t.to_string())
 }
 

@@ -75,15 +75,18 @@ fn history(entries: &[Entry]) -> Shown {
     for entry in entries {
         let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
         let change = format!("{} -> {}", or_dash(&entry.from), or_dash(&entry.to));
-        let who = match (&entry.user, entry.uid) {
-            (Some(user), _) => user.clone(),
+        let user = match (&entry.user, entry.uid) {
+            (Some(user), Some(uid)) => format!("{user} (uid {uid})"),
+            (Some(user), None) => user.clone(),
             (None, Some(uid)) => format!("uid {uid}"),
             (None, None) => or_dash(&entry.role),
         };
+        let who = entry.pid.map_or_else(|| user.clone(), |pid| format!("{user}, process {pid}"));
         table.row([
             entry.time.clone(),
             entry.subject.clone(),
             change,
+            entry.layer.clone().unwrap_or_default(),
             who,
             entry.reason.clone().unwrap_or_default(),
         ]);

@@ -50,7 +50,7 @@ fn until(computed: &Computed) -> String {
     computed.not_after.as_ref().map(|time| format!("until {time}")).unwrap_or_default()
 }
 
-fn facts(computed: &Computed) -> Value {
+pub(crate) fn facts(computed: &Computed) -> Value {
     json!({ "pin": computed.pin.to_string(), "subject": computed.subject, "not_after": computed.not_after })
 }
 
@@ -103,6 +103,13 @@ fn text(report: &Report, destination: &Destination) -> String {
             let _ = writeln!(text, "to do: {}", trouble.remedy);
         }
     }
+    text.push_str(&certificates(report, destination));
+    text
+}
+
+/// What the server presented, and which pins would match where none did.
+pub(crate) fn certificates(report: &Report, destination: &Destination) -> String {
+    let mut text = String::new();
     if !report.presented.is_empty() {
         let _ = writeln!(text, "the server presented:");
         let mut table = Table::default();
