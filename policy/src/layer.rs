@@ -30,9 +30,11 @@ pub const PRECEDENCE: [LayerKind; 5] = [
 pub enum Weight {
     /// What it states decides, by its rank.
     Full,
-    /// Its levels only lower, nothing else of it counts (`windows_setting = "ceiling"`).
+    /// Its levels only lower, nothing else of its words counts (`windows_setting = "ceiling"`, remote
+    /// settings).
     Ceiling,
-    /// It is shown and does not count (`windows_setting = "ignore"`).
+    /// It is shown and does not count (`windows_setting = "ignore"`, remote settings that are switched
+    /// off).
     Nothing,
 }
 

@@ -257,6 +257,7 @@ mod tests {
     use super::*;
     use crate::operator::{LevelSetting, Operator};
     use crate::raise::Until;
+    use crate::remote::{Held, Origin};
 
     /// Longer than any machine needs; only a change that is never noticed takes so long.
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -417,6 +418,29 @@ mod tests {
         host.level("written", Level::Basic).await;
         operator.set_level(&set(Level::Full)).unwrap();
         assert_eq!(host.watch.reload().effective.level.effective, Level::Full);
+    }
+
+    #[tokio::test]
+    async fn remote_settings_end_by_themselves() {
+        let pair = crate::remote::tests::pair();
+        let key = crate::remote::tests::public(&pair);
+        let policy =
+            format!("SettingsEndpoint = \"https://s.example\"\nSettingsKeys = [\"{key}\"]\n");
+        let mut host = Host::with_policy(&policy);
+        std::fs::create_dir_all(host.layout.state_dir()).unwrap();
+        let end = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(1);
+        let document = format!(
+            r#"{{"candor_settings": 1, "version": 1, "audience": "all", "expires": "{end}", "MaxTelemetryAllowed": 1}}"#
+        );
+        let signed = crate::remote::tests::sign(&pair, &document);
+        let origin = Origin::of(&host.watch.current().effective.words).unwrap();
+        let begun = std::time::SystemTime::UNIX_EPOCH;
+        Held::new(&host.layout).take(&signed, None, (&origin, "me", begun)).unwrap();
+        let _lowered = host.watch.reload();
+        host.level("the end", Level::Enhanced).await;
+        let layers = &host.watch.current().layers;
+        let remote = layers.iter().find(|layer| layer.kind == crate::LayerKind::Remote).unwrap();
+        assert!(remote.reading.words().is_some(), "it was there: {remote:?}");
     }
 
     #[tokio::test]
