@@ -8,6 +8,7 @@
 //!
 //! On failure what was printed before stands.
 
+use std::cell::RefCell;
 use std::fmt::Display;
 use std::io::{self, Write};
 
@@ -15,7 +16,7 @@ use candor_model::{Kind, UnixNanos};
 use candor_otlp::json;
 use serde_json::{Value as Json, json};
 
-use crate::store::{Filter, Host, Reader, StoreError, Stored};
+use crate::store::{Filter, Gap, Host, Reader, StoreError, Stored, Sums};
 
 /// How answers are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,35 +96,69 @@ pub(crate) fn hosts(reader: &Reader, format: Format, out: &mut impl Write) -> Do
     flush(out)
 }
 
-/// `query gaps`.
+/// `query gaps`: each run of missing numbers of a host, and then its sums.
 pub(crate) fn gaps(reader: &Reader, format: Format, out: &mut impl Write) -> Done {
     if format == Format::Table {
         line(out, format_args!("{HOST:36}  {FIRST:>12}  {LAST:>12}  {COUNT:>12}  CAUSE"))?;
     }
-    reader.gaps(|install_id, gap| {
-        let count = gap.last - gap.first + 1;
-        let install_id = Some(install_id).filter(|id| !id.is_empty());
-        match format {
-            Format::Json => line(
-                out,
-                json!({
-                    "install_id": install_id, "first": gap.first, "last": gap.last,
-                    "count": count, "cause": gap.cause,
-                }),
+    let out = RefCell::new(out);
+    reader.gaps(
+        |install_id, gap| gap_line(known(install_id), gap, format, &mut *out.borrow_mut()),
+        |install_id, sums| sums_line(known(install_id), sums, format, &mut *out.borrow_mut()),
+    )?;
+    flush(*out.borrow_mut())
+}
+
+fn gap_line(install_id: Option<&str>, gap: &Gap, format: Format, out: &mut impl Write) -> Done {
+    let count = gap.last - gap.first + 1;
+    match format {
+        Format::Json => line(
+            out,
+            json!({
+                "install_id": install_id, "first": gap.first, "last": gap.last, "count": count,
+                "cause": gap.cause,
+            }),
+        ),
+        Format::Table => line(
+            out,
+            format_args!(
+                "{:36}  {:>12}  {:>12}  {count:>12}  {}",
+                shown(install_id),
+                gap.first,
+                gap.last,
+                shown(gap.cause.as_deref()),
             ),
-            Format::Table => line(
+        ),
+    }
+}
+
+fn sums_line(install_id: Option<&str>, sums: &Sums, format: Format, out: &mut impl Write) -> Done {
+    let (missing, undeclared, agrees) = (sums.missing, sums.undeclared(), sums.agrees());
+    match format {
+        Format::Json => line(
+            out,
+            json!({
+                "install_id": install_id, "missing": missing, "undeclared": undeclared,
+                "declared": sums.declared, "ledger": sums.ledger, "agrees": agrees,
+            }),
+        ),
+        Format::Table => {
+            let verdict = match agrees {
+                Some(true) => "what was declared agrees with the host's ledger",
+                Some(false) => "what was declared does not agree with the host's ledger",
+                None => "the host's ledger is not known yet",
+            };
+            let host = shown(install_id);
+            line(
                 out,
-                format_args!(
-                    "{:36}  {:>12}  {:>12}  {count:>12}  {}",
-                    shown(install_id),
-                    gap.first,
-                    gap.last,
-                    shown(gap.cause.as_deref()),
-                ),
-            ),
+                format_args!("{host:36}  {missing} missing, {undeclared} undeclared; {verdict}"),
+            )
         }
-    })?;
-    flush(out)
+    }
+}
+
+fn known(install_id: &str) -> Option<&str> {
+    Some(install_id).filter(|id| !id.is_empty())
 }
 
 const HOST: &str = "HOST";

@@ -23,10 +23,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::row::Row;
 
+mod gaps;
 mod reader;
 mod schema;
 mod writer;
 
+pub(crate) use gaps::{Gap, Sums};
 pub(crate) use reader::{Filter, Host, Reader, Stored};
 
 /// The store's name under `--dir`.

@@ -19,8 +19,6 @@ const COLUMNS: &str =
     "h.install_id, r.boot_id, r.seq, r.uid, r.level, r.kind, r.name, r.time, r.received, r.json";
 /// `CROSS JOIN` keeps SQLite from turning the loops round, which would need a sort of everything.
 const HOST_THEN_SEQ: &str = "ORDER BY h.install_id, r.seq";
-/// The event by which an agent says why numbers are missing: `cause`, `count`, `first`, `last`.
-const GAP_EVENT: &str = "candor.gap";
 
 /// Which records.
 #[derive(Clone, Debug, Default)]
@@ -62,21 +60,10 @@ pub(crate) struct Host {
     pub(crate) records: i64,
 }
 
-/// Numbers that are missing, all for one cause.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Gap {
-    /// The first missing number.
-    pub(crate) first: i64,
-    /// The last one.
-    pub(crate) last: i64,
-    /// What the agent declared; `None` when it said nothing of them.
-    pub(crate) cause: Option<String>,
-}
-
 /// A store, opened to look at.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    db: Connection,
+    pub(super) db: Connection,
 }
 
 impl Reader {
@@ -141,78 +128,6 @@ impl Reader {
         }
         Ok(())
     }
-
-    /// What is missing of each host's sequence, from number 1 to the highest that arrived.
-    pub(crate) fn gaps<E: From<StoreError>>(
-        &self,
-        mut take: impl FnMut(&str, &Gap) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let mut hosts = self
-            .db
-            .prepare("SELECT id, install_id FROM hosts ORDER BY install_id")
-            .map_err(read)?;
-        let mut seqs = self
-            .db
-            .prepare("SELECT seq FROM records WHERE host = ?1 AND seq > 0 ORDER BY seq")
-            .map_err(read)?;
-        let mut hosts = hosts.query([]).map_err(read)?;
-        while let Some(host) = hosts.next().map_err(read)? {
-            let id: i64 = host.get(0).map_err(read)?;
-            let install_id: String = host.get(1).map_err(read)?;
-            let declared = self.declared(id).map_err(read)?;
-            let mut rows = seqs.query([id]).map_err(read)?;
-            let mut expected = 1;
-            while let Some(row) = rows.next().map_err(read)? {
-                let seq: i64 = row.get(0).map_err(read)?;
-                if seq > expected {
-                    for gap in explain(expected, seq - 1, &declared) {
-                        take(&install_id, &gap)?;
-                    }
-                }
-                expected = seq.saturating_add(1);
-            }
-        }
-        Ok(())
-    }
-
-    /// The gaps that a host declared, by first number.
-    fn declared(&self, host: i64) -> rusqlite::Result<Vec<Gap>> {
-        let mut statement = self.db.prepare(
-            "SELECT json_extract(json, '$.attributes.first') AS first,
-                    json_extract(json, '$.attributes.last') AS last,
-                    json_extract(json, '$.attributes.cause') AS cause
-             FROM records WHERE host = ?1 AND name = ?2
-               AND typeof(first) = 'integer' AND typeof(last) = 'integer'
-               AND (cause IS NULL OR typeof(cause) = 'text')
-             ORDER BY first",
-        )?;
-        let gap =
-            |row: &Row<'_>| Ok(Gap { first: row.get(0)?, last: row.get(1)?, cause: row.get(2)? });
-        statement.query_map((host, GAP_EVENT), gap)?.collect()
-    }
-}
-
-/// The missing numbers `first..=last`, cut where the declared cause changes. Where two declarations
-/// overlap the one that begins earlier counts.
-fn explain(mut first: i64, last: i64, declared: &[Gap]) -> Vec<Gap> {
-    let mut gaps = Vec::new();
-    for known in declared {
-        if known.last < first || known.first > last {
-            continue;
-        }
-        if known.first > first {
-            gaps.push(Gap { first, last: known.first - 1, cause: None });
-            first = known.first;
-        }
-        let end = known.last.min(last);
-        gaps.push(Gap { first, last: end, cause: known.cause.clone() });
-        if end == last {
-            return gaps;
-        }
-        first = end + 1;
-    }
-    gaps.push(Gap { first, last, cause: None });
-    gaps
 }
 
 fn records_sql(filter: &Filter) -> String {
@@ -269,42 +184,13 @@ impl Host {
     }
 }
 
-fn read(source: rusqlite::Error) -> StoreError {
+pub(super) fn read(source: rusqlite::Error) -> StoreError {
     StoreError::Read { source: Arc::new(source) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn gap(first: i64, last: i64, cause: Option<&str>) -> Gap {
-        Gap { first, last, cause: cause.map(str::to_owned) }
-    }
-
-    #[test]
-    fn missing_numbers_are_cut_where_the_declared_cause_changes() {
-        let declared = [gap(3, 4, Some("spool_full")), gap(7, 20, Some("expired"))];
-        assert_eq!(
-            explain(2, 9, &declared),
-            [
-                gap(2, 2, None),
-                gap(3, 4, Some("spool_full")),
-                gap(5, 6, None),
-                gap(7, 9, Some("expired"))
-            ]
-        );
-        assert_eq!(explain(21, 22, &declared), [gap(21, 22, None)]);
-        assert_eq!(explain(8, 8, &declared), [gap(8, 8, Some("expired"))]);
-    }
-
-    #[test]
-    fn overlapping_declarations_never_count_a_number_twice() {
-        let declared = [gap(1, 5, Some("a")), gap(2, 3, Some("b")), gap(4, 8, Some("c"))];
-        assert_eq!(
-            explain(1, 9, &declared),
-            [gap(1, 5, Some("a")), gap(6, 8, Some("c")), gap(9, 9, None)]
-        );
-    }
 
     #[test]
     fn every_question_about_records_streams_without_a_sort() {

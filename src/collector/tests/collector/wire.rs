@@ -162,7 +162,11 @@ async fn hosts_and_gaps_say_what_arrived_and_what_did_not() {
     );
     let gaps = query(server.dir.path(), &["gaps", "--json"]);
     let gap = |first, last, count| json!({ "install_id": "h2", "first": first, "last": last, "count": count, "cause": null });
-    assert_eq!(gaps, [gap(1, 2, 2), gap(5, 8, 4)]);
+    let sums = json!({
+        "install_id": "h2", "missing": 6, "undeclared": 6, "declared": {}, "ledger": null,
+        "agrees": null,
+    });
+    assert_eq!(gaps, [gap(1, 2, 2), gap(5, 8, 4), sums]);
 }
 
 #[tokio::test]
