@@ -26,7 +26,7 @@ use candor_upload::{Command, TellGaps, UploadSettings, UploadStatus, Uploader};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use crate::collect::{Ask, Collect, GapAsks};
-use crate::failure::Failure;
+use crate::failure::{Failure, chain};
 use crate::governor::Request;
 use crate::identity::{Identity, open_spool, spool_settings};
 use crate::own::{HealthProbe, SettingsProbe, Shared};
@@ -87,6 +87,8 @@ pub(crate) struct Engine {
     install_id: String,
     state_dir: PathBuf,
     bounds: candor_spool::Settings,
+    /// The store refused to let go of what waits above this level; it is asked again.
+    owed: Option<Level>,
 }
 
 /// What others may look at while the engine runs.
@@ -145,7 +147,17 @@ impl Engine {
         let fetching = Rc::clone(&parts);
         supervisor.own("remote", move || fetching.fetch());
         let bounds = spool_settings(&state_dir, &snapshot.config);
-        Ok(Self { parts, plan, upload, stop, supervisor, install_id, state_dir, bounds })
+        Ok(Self {
+            parts,
+            plan,
+            upload,
+            stop,
+            supervisor,
+            install_id,
+            state_dir,
+            bounds,
+            owed: None,
+        })
     }
 
     /// What others may look at.
@@ -196,17 +208,43 @@ impl Engine {
         self.bounds = bounds;
     }
 
-    async fn change_level(&self, old: Level, new: Level) {
-        let changed = if new < old {
-            self.parts.spool.lower_to(new).await.map(|withdrawn| {
-                tracing::info!(%new, withdrawn, "level lowered");
-            })
-        } else {
-            self.parts.spool.set_ceiling(new).await
-        };
-        if let Err(error) = changed {
+    async fn change_level(&mut self, old: Level, new: Level) {
+        // What is owed from before goes first: a raise must not bring it back.
+        self.purge_again().await;
+        if new < old {
+            return self.lower(new).await;
+        }
+        if let Err(error) = self.parts.spool.set_ceiling(new).await {
             tracing::error!(%error, "the spool could not follow the change of level");
         }
+    }
+
+    async fn lower(&mut self, level: Level) {
+        match self.parts.spool.lower_to(level).await {
+            Ok(withdrawn) => {
+                self.owed = None;
+                tracing::info!(%level, withdrawn, "level lowered");
+            }
+            Err(error) => {
+                self.owed = Some(level);
+                tracing::error!(
+                    error = chain(&error),
+                    "what waits above the level could not be deleted"
+                );
+            }
+        }
+    }
+
+    /// Deletes what a lower level should have deleted, if the store refused it then.
+    pub(crate) async fn purge_again(&mut self) {
+        if let Some(level) = self.owed {
+            self.lower(level).await;
+        }
+    }
+
+    /// Whether something waits above a level that no longer holds.
+    pub(crate) const fn owes_purge(&self) -> bool {
+        self.owed.is_some()
     }
 
     /// Returns only when a task used up its restarts.
@@ -248,7 +286,10 @@ impl Engine {
             spool.clear(DropReason::Disabled).await.map(drop)
         };
         if let Err(error) = settled {
-            tracing::error!(%error, "what waited could not be settled while switching off");
+            tracing::error!(
+                error = chain(&error),
+                "what waited could not be settled while switching off"
+            );
         }
         let ledger = spool.ledger();
         close(spool).await;

@@ -7,8 +7,8 @@
 //! - Nothing here waits for a probe or for the network: a change is confirmed at once.
 //! - Off, and nothing to be kept: nothing waits in the store, whatever came before.
 //!
-//! A trail that fails is said in the log. An engine that cannot start is said by `status`, and tried again
-//! once a minute and whenever somebody asks for it; the policy counts all the same.
+//! A trail that fails is said in the log. An engine that cannot start, and a store that does not let go of
+//! what it should, are said to whoever asked, and tried again once a minute; the policy counts all the same.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ use crate::notice::Notice;
 use crate::remote::{Brought, Outcome};
 use crate::stop::Stop;
 
-/// How long after an engine could not start it is tried again.
+/// How long after something could not be done it is tried again.
 const AGAIN: Duration = Duration::from_mins(1);
 
 /// What the API asks for, and what the engine brings.
@@ -60,7 +60,7 @@ pub(crate) struct Governor {
     pub(crate) operator: Operator,
     pub(crate) trail: Trail,
     pub(crate) engine: Option<Engine>,
-    /// When an engine that could not start is tried again.
+    /// When what could not be done, a start or a purge, is tried again.
     pub(crate) retry_at: Option<Instant>,
     pub(crate) notice: Notice,
 }
@@ -86,7 +86,7 @@ impl Governor {
                     let snapshot = Arc::clone(&policy.borrow_and_update());
                     self.apply(snapshot, None).await;
                 }
-                () = until(self.retry_at) => self.start_again().await,
+                () = until(self.retry_at) => self.mend().await,
                 () = nap(self.notice.due(&self.board.snapshot())) => {
                     self.notice.give(&self.board.snapshot());
                 }
@@ -114,7 +114,44 @@ impl Governor {
             return self.switch_on(&snapshot).await;
         }
         self.purge_leftovers(&snapshot).await;
+        self.note_what_is_owed();
         Ok(())
+    }
+
+    /// Does again what could not be done: a start, or a purge.
+    async fn mend(&mut self) {
+        let snapshot = self.board.snapshot();
+        match &mut self.engine {
+            Some(engine) => engine.purge_again().await,
+            None if snapshot.effective.upload_enabled => return self.start_again().await,
+            None => self.purge_leftovers(&snapshot).await,
+        }
+        self.note_what_is_owed();
+    }
+
+    fn note_what_is_owed(&mut self) {
+        self.retry_at = self.owes_purge().then(|| Instant::now() + AGAIN);
+    }
+
+    /// Whether the store still holds what the policy wants gone.
+    fn owes_purge(&self) -> bool {
+        if let Some(engine) = &self.engine {
+            return engine.owes_purge();
+        }
+        let (snapshot, rest) = (self.board.snapshot(), self.board.rest());
+        !snapshot.effective.upload_enabled && !keeps_pending(&snapshot) && rest.ledger.pending > 0
+    }
+
+    /// Says it where the store still holds what should be gone.
+    fn purged(&self) -> Result<(), Refusal> {
+        if !self.owes_purge() {
+            return Ok(());
+        }
+        let message = "it counts from now on, but what waited could not be deleted";
+        Err(Refusal::failed(message).remedy(
+            "free space on the disk of the state directory; it is tried again every minute, and the log \
+             has the store's words",
+        ))
     }
 
     fn note_changes_since_last_run(&self, snapshot: &Snapshot) {
@@ -160,13 +197,14 @@ impl Governor {
     ) -> Result<LevelChanged, Refusal> {
         let snapshot = self.board.snapshot();
         if let Err(refusal) = snapshot.would_be(asked.level) {
-            return Err(refused(&refusal));
+            return Err(refused(&refusal, &format!("the level stays {}", refusal.effective)));
         }
         let until = asked.hold_for.map(|lasts| Until::after(&candor_policy::now(), lasts));
         let setting = LevelSetting { level: asked.level, until, reason: asked.reason.clone() };
         self.operator.set_level(&setting).map_err(|error| Refusal::failed(chain(&error)))?;
         let before = self.board.ledger().dropped.get(DropReason::Withdrawn);
         self.reread(Some(by)).await;
+        self.purged()?;
         let withdrawn = self.dropped_since(DropReason::Withdrawn, before);
         Ok(LevelChanged { level: crate::status::level(&self.board.snapshot()), withdrawn })
     }
@@ -178,8 +216,9 @@ impl Governor {
         by: Author,
     ) -> Result<UploadChanged, Refusal> {
         let snapshot = self.board.snapshot();
-        snapshot.would_upload(enabled).map_err(|refusal| refused(&refusal))?;
         let was_enabled = snapshot.effective.upload_enabled;
+        let stays = if was_enabled { "telemetry stays on" } else { "telemetry stays off" };
+        snapshot.would_upload(enabled).map_err(|refusal| refused(&refusal, stays))?;
         self.operator
             .set_upload(enabled, keep_pending)
             .map_err(|error| Refusal::failed(chain(&error)))?;
@@ -189,6 +228,7 @@ impl Governor {
             let message = format!("telemetry is switched on and cannot start: {why}");
             return Err(Refusal::failed(message).remedy(crate::status::MEND));
         }
+        self.purged()?;
         let dropped = self.dropped_since(DropReason::Disabled, before);
         let now = self.board.snapshot().effective.upload_enabled;
         Ok(UploadChanged { enabled: now, changed: now != was_enabled, dropped })
@@ -240,7 +280,7 @@ impl Governor {
         self.reread(by).await;
         match &self.engine {
             Some(engine) => engine.try_again(),
-            None if tried.is_some() && tried == self.retry_at => self.start_again().await,
+            None if tried.is_some() && tried == self.retry_at => self.mend().await,
             None => {}
         }
     }
@@ -254,15 +294,19 @@ impl Governor {
         self.board.set_snapshot(Arc::clone(&new));
         match (self.engine.take(), new.effective.upload_enabled) {
             (None, true) => self.start_again().await,
-            (Some(engine), false) => self.switch_off(engine, keeps_pending(&new)).await,
+            (Some(engine), false) => {
+                self.switch_off(engine, keeps_pending(&new)).await;
+                self.note_what_is_owed();
+            }
             (Some(mut engine), true) => {
                 engine.obey(&new).await;
                 self.engine = Some(engine);
+                self.note_what_is_owed();
             }
             (None, false) => {
-                self.retry_at = None;
                 self.board.set_trouble(None);
                 self.purge_leftovers(&new).await;
+                self.note_what_is_owed();
             }
         }
     }
@@ -321,7 +365,7 @@ impl Governor {
         match identity::open_spool(&self.ground.layout.state_dir(), &snapshot.config) {
             Ok(spool) => {
                 if let Err(error) = spool.clear(DropReason::Disabled).await {
-                    tracing::error!(%error, "what waited could not be purged");
+                    tracing::error!(error = chain(&error), "what waited could not be purged");
                 }
                 self.board.set_rest(Rest { ledger: spool.ledger(), ..rest });
                 if let Err(error) = spool.close().await {
@@ -329,7 +373,7 @@ impl Governor {
                 }
             }
             Err(error) => {
-                tracing::error!(error = %chain(&error), "what waited could not be purged");
+                tracing::error!(error = chain(&error), "what waited could not be purged");
             }
         }
     }
@@ -372,8 +416,7 @@ async fn until(time: Option<Instant>) {
     }
 }
 
-fn refused(refusal: &candor_policy::Refusal) -> Refusal {
-    let message = format!("{refusal}; the level stays {}", refusal.effective);
-    Refusal::refused_by_policy(message)
+fn refused(refusal: &candor_policy::Refusal, stays: &str) -> Refusal {
+    Refusal::refused_by_policy(format!("{refusal}; {stays}"))
         .remedy("`agentctl explain` names the layer; whoever keeps it can change it")
 }
