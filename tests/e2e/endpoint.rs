@@ -71,6 +71,8 @@ fn a_single_pin_is_a_hold_with_a_remedy_and_never_an_exit() {
 #[test]
 fn without_an_endpoint_nothing_is_spooled_and_the_remedy_is_said() {
     let agent = Agent::start(&Settings::level(3));
+    // A report that is asked for finds nothing to keep, either.
+    assert_eq!(agent.ctl(&["flush", "--wait"]).code, Some(1));
     let status = agent.status();
     assert_eq!(status["upload"]["state"], "hold", "{status}");
     assert!(status["upload"]["remedy"].as_str().unwrap().contains("EventsEndpoint"), "{status}");

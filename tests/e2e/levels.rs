@@ -67,6 +67,44 @@ fn lowering_to_security_leaves_nothing_above_it_on_the_disk() {
     assert_eq!(above(&agent.status()), generated);
 }
 
+/// Every time that stands in a record: its own, and where the windows of its points begin. To the second.
+fn times(value: &serde_json::Value, found: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(map) => map.iter().for_each(|(key, value)| {
+            let is_time = ["time", "start"].contains(&key.as_str());
+            found.extend(value.as_str().filter(|_| is_time).map(|time| time[..19].to_owned()));
+            times(value, found);
+        }),
+        serde_json::Value::Array(list) => list.iter().for_each(|value| times(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn raising_sends_nothing_that_was_measured_before() {
+    let collector = Collector::start();
+    let agent = Agent::start(&Settings::to(&collector, 1));
+    eventually("some seconds of work at level 1", || {
+        (agent.status()["events"]["uploaded"].as_u64()? > 15
+            && agent.status()["uptime_seconds"].as_u64()? > 2)
+            .then_some(())
+    });
+    assert_eq!(agent.ctl(&["set-level", "3"]).code, Some(0));
+    let history = agent.ctl(&["explain", "--history", "--json"]).lines();
+    let raised = history.last().unwrap()["time"].as_str().unwrap()[..19].to_owned();
+    eventually("work at level 3", || {
+        (agent.status()["events"]["by_level"]["3"].as_u64()? > 0).then_some(())
+    });
+    agent.settle();
+    let records = collector.records();
+    let above: Vec<_> =
+        records.iter().filter(|record| record["level"].as_u64() > Some(1)).collect();
+    let mut found = Vec::new();
+    above.iter().for_each(|record| times(record, &mut found));
+    assert!(found.len() > above.len(), "no window is told: {above:?}");
+    assert!(found.iter().all(|time| *time >= raised), "{raised}: {found:?}");
+}
+
 #[test]
 fn a_policy_overrides_the_operator_and_is_explained() {
     let agent = Agent::start(&Settings::level(3));
