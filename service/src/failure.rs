@@ -46,6 +46,9 @@ pub enum Failure {
         #[source]
         source: std::io::Error,
     },
+    /// `agentd service` elsewhere than on Windows.
+    #[error("there is no Windows service control manager here; use `agentd run`")]
+    NoServiceManager,
     /// A task kept panicking.
     #[error("giving up")]
     Task(#[source] GaveUp),

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use candor_service::options::{Action, Options};
+use candor_service::options::{Action, Options, Run};
 use candor_service::{Failure, host};
 use clap::Parser as _;
 
@@ -14,6 +14,7 @@ fn main() -> ExitCode {
     candor_platform::lower_privileges();
     let outcome = match Options::parse().action {
         Action::Run(run) => host::console::run(&run),
+        Action::Service(run) => service(&run),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -22,6 +23,16 @@ fn main() -> ExitCode {
             ExitCode::from(failure.exit_code())
         }
     }
+}
+
+#[cfg(windows)]
+fn service(run: &Run) -> Result<(), Failure> {
+    host::windows::run(run)
+}
+
+#[cfg(not(windows))]
+fn service(_run: &Run) -> Result<(), Failure> {
+    Err(Failure::NoServiceManager)
 }
 
 /// The whole chain of causes, printed once, here at the edge.

@@ -18,9 +18,11 @@ pub struct Options {
 pub enum Action {
     /// Run in the foreground until SIGTERM or ctrl-c; service managers start it like this, too.
     Run(Run),
+    /// Run as a Windows service: only the service control manager starts it like this.
+    Service(Run),
 }
 
-/// Options of `agentd run`.
+/// Options of `agentd run` and `agentd service`.
 #[derive(Clone, Debug, Args)]
 pub struct Run {
     /// Everything that the agent reads and writes hangs under this directory; else under CANDOR_ROOT, else /.

@@ -46,7 +46,7 @@ pub fn run(run: &Run) -> Result<(), Failure> {
     })
 }
 
-fn filter(level: LogLevel) -> LevelFilter {
+pub(super) fn filter(level: LogLevel) -> LevelFilter {
     match level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,

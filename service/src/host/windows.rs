@@ -1,0 +1,190 @@
+//! The Windows service: started by the service control manager (SCM), which is told at each step how far
+//! it is, and which stops it.
+//!
+//! ```text
+//! SCM -> dispatcher -> service_main: StartPending, checkpoints -> agent ready: Running
+//!                      Stop, Preshutdown, Shutdown -> StopPending -> Stopped with its exit code
+//!                      ParamChange -> configuration is read again
+//! ```
+//!
+//! # Invariants
+//! - Running is said when the spool is recovered and the control endpoint listens, not before.
+//! - While it starts a checkpoint is told every few seconds, so that a store that is recovered does not
+//!   look like a service that hangs.
+//! - Everything is written and closed before Stopped is said: the process may end at that moment.
+//!
+//! On failure: Stopped with a service-specific exit code, the same as that of `agentd run`.
+#![expect(unsafe_code, reason = "the macro that defines the entry point is unsafe inside")]
+
+use std::ffi::OsString;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use candor_platform::Layout;
+use tokio::runtime::Builder;
+use tokio::sync::{mpsc, watch};
+use tokio::task::LocalSet;
+use windows_service::service::{
+    ServiceControl, ServiceControlAccept, ServiceExitCode, ServiceState, ServiceStatus, ServiceType,
+};
+use windows_service::service_control_handler::{
+    ServiceControlHandlerResult, ServiceStatusHandle, register,
+};
+use windows_service::{define_windows_service, service_dispatcher};
+
+use crate::agent::Prepared;
+use crate::failure::Failure;
+use crate::host::console::filter;
+use crate::logging;
+use crate::options::Run;
+
+/// The service's name, as `agentctl service install` registers it.
+const NAME: &str = "candor";
+/// How long the SCM may wait for the next checkpoint.
+const WAIT_HINT: Duration = Duration::from_secs(20);
+/// Between two checkpoints while it starts.
+const CHECKPOINT: Duration = Duration::from_secs(5);
+
+/// The dispatcher calls a plain function: what it needs lies here.
+static OPTIONS: OnceLock<Run> = OnceLock::new();
+
+define_windows_service!(entry_point, service_main);
+
+/// Hands this process to the SCM; returns when the service has stopped.
+///
+/// # Errors
+/// When it was not the SCM that started this process.
+pub fn run(run: &Run) -> Result<(), Failure> {
+    let _first = OPTIONS.set(run.clone());
+    service_dispatcher::start(NAME, entry_point).map_err(|error| Failure::System {
+        what: "the connection to the service control manager; use `agentd run` in a console",
+        source: std::io::Error::other(error),
+    })
+}
+
+fn service_main(_arguments: Vec<OsString>) {
+    let Some(options) = OPTIONS.get() else { return };
+    let (stop, stopped) = watch::channel(false);
+    let (reload, reloads) = mpsc::channel(1);
+    let handler = move |control| match control {
+        ServiceControl::Stop | ServiceControl::Preshutdown | ServiceControl::Shutdown => {
+            stop.send_replace(true);
+            ServiceControlHandlerResult::NoError
+        }
+        ServiceControl::ParamChange => {
+            // A reload that is still waiting stands for this one, too.
+            drop(reload.try_send(()));
+            ServiceControlHandlerResult::NoError
+        }
+        ServiceControl::Interrogate => ServiceControlHandlerResult::NoError,
+        _ => ServiceControlHandlerResult::NotImplemented,
+    };
+    let Ok(handle) = register(NAME, handler) else { return };
+    let scm = Scm { handle, checkpoint: Arc::default() };
+    scm.tell(ServiceState::StartPending, ServiceExitCode::NO_ERROR);
+    let outcome = serve(options, &scm, stopped, reloads);
+    let code = match &outcome {
+        Ok(()) => ServiceExitCode::NO_ERROR,
+        Err(failure) => {
+            tracing::error!(error = %failure, "the service ends");
+            ServiceExitCode::ServiceSpecific(failure.exit_code().into())
+        }
+    };
+    scm.tell(ServiceState::Stopped, code);
+}
+
+fn serve(
+    options: &Run,
+    scm: &Scm,
+    mut stopped: watch::Receiver<bool>,
+    reloads: mpsc::Receiver<()>,
+) -> Result<(), Failure> {
+    let prepared = Prepared::read(options)?;
+    let config = prepared.config();
+    // A service has no console: without `log.dir` it logs where the layout says.
+    let dir = config
+        .log
+        .dir
+        .clone()
+        .unwrap_or_else(|| Layout::resolve(options.root.as_deref()).log_dir());
+    let _log = logging::start(filter(config.log.level), Some(&dir));
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| Failure::System { what: "the runtime", source })?;
+    let starting = scm.keep_starting();
+    LocalSet::new().block_on(&runtime, async {
+        let ready = || {
+            starting.store(false, Ordering::Release);
+            scm.tell(ServiceState::Running, ServiceExitCode::NO_ERROR);
+            tracing::info!("ready");
+        };
+        let ended = async {
+            // A sender that is gone means the same.
+            let _gone = stopped.wait_for(|is_stopped| *is_stopped).await;
+            scm.tell(ServiceState::StopPending, ServiceExitCode::NO_ERROR);
+            tracing::info!("stopping on the service control manager's word");
+        };
+        let outcome = prepared.run(ready, ended, reloads).await;
+        starting.store(false, Ordering::Release);
+        outcome
+    })
+}
+
+/// The SCM, as this service speaks to it.
+#[derive(Clone)]
+struct Scm {
+    handle: ServiceStatusHandle,
+    checkpoint: Arc<AtomicU32>,
+}
+
+impl Scm {
+    fn tell(&self, state: ServiceState, exit_code: ServiceExitCode) {
+        let is_pending = matches!(state, ServiceState::StartPending | ServiceState::StopPending);
+        let status = ServiceStatus {
+            service_type: ServiceType::OWN_PROCESS,
+            current_state: state,
+            controls_accepted: accepted(state),
+            exit_code,
+            checkpoint: if is_pending {
+                self.checkpoint.fetch_add(1, Ordering::Relaxed) + 1
+            } else {
+                0
+            },
+            wait_hint: if is_pending { WAIT_HINT } else { Duration::ZERO },
+            process_id: None,
+        };
+        if let Err(error) = self.handle.set_service_status(status) {
+            tracing::warn!(%error, "the service control manager did not hear");
+        }
+    }
+
+    /// Tells checkpoints until the flag that it returns is lowered.
+    fn keep_starting(&self) -> Arc<AtomicBool> {
+        let starting = Arc::new(AtomicBool::new(true));
+        let (flag, scm) = (Arc::clone(&starting), self.clone());
+        std::thread::spawn(move || {
+            loop {
+                std::thread::sleep(CHECKPOINT);
+                if !flag.load(Ordering::Acquire) {
+                    return;
+                }
+                scm.tell(ServiceState::StartPending, ServiceExitCode::NO_ERROR);
+            }
+        });
+        starting
+    }
+}
+
+/// Nothing can be asked of a service that starts or has stopped.
+fn accepted(state: ServiceState) -> ServiceControlAccept {
+    match state {
+        ServiceState::Running => {
+            ServiceControlAccept::STOP
+                | ServiceControlAccept::PRESHUTDOWN
+                | ServiceControlAccept::PARAM_CHANGE
+        }
+        _ => ServiceControlAccept::empty(),
+    }
+}

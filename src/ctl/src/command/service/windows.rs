@@ -1,0 +1,286 @@
+//! The agent as a Windows service: registered with the service control manager (SCM) and read back from it.
+//!
+//! ```text
+//! candor   own process, delayed automatic start, "…\agentd.exe" service, NT SERVICE\candor
+//!          restarts after 1 s, 10 s, 60 s; also after an exit with an error; counted anew each day
+//! ```
+//!
+//! # Invariants
+//! - What was set is read back; what the SCM does not tell is `not verifiable here`, never taken for good.
+//! - Uninstalling stops the service first and leaves policy, settings and state where they are.
+//!
+//! On failure: a sentence that says what to do.
+
+use std::ffi::OsString;
+use std::time::{Duration, Instant};
+
+use windows_service::service::{
+    Service, ServiceAccess, ServiceAction, ServiceActionType, ServiceErrorControl,
+    ServiceFailureActions, ServiceFailureResetPeriod, ServiceInfo, ServiceSidType,
+    ServiceStartType, ServiceState, ServiceType,
+};
+use windows_service::service_manager::{ServiceManager, ServiceManagerAccess};
+
+use super::{Finding, Settings};
+
+const NAME: &str = "candor";
+const DISPLAY_NAME: &str = "Candor telemetry agent";
+const DESCRIPTION: &str = "Tells what its owner's level allows about this host. `agentctl explain` says which level holds and why.";
+/// The virtual account that Windows makes for the service: no password, no rights but its own.
+const ACCOUNT: &str = r"NT SERVICE\candor";
+/// `ERROR_SERVICE_DOES_NOT_EXIST`.
+const NOT_THERE: i32 = 1060;
+const RESTARTS: [Duration; 3] =
+    [Duration::from_secs(1), Duration::from_secs(10), Duration::from_mins(1)];
+const COUNT_ANEW: Duration = Duration::from_hours(24);
+const PRESHUTDOWN: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(super) fn is_there() -> Result<(), String> {
+    manager(ServiceManagerAccess::CONNECT).map(drop)
+}
+
+pub(super) fn install() -> Result<(String, Settings), String> {
+    let wanted = wanted()?;
+    let manager = manager(ServiceManagerAccess::CONNECT | ServiceManagerAccess::CREATE_SERVICE)?;
+    let service = match open(ServiceAccess::ALL_ACCESS)? {
+        Some(service) => {
+            service.change_config(&wanted).map_err(|error| told("change the service", &error))?;
+            service
+        }
+        None => manager
+            .create_service(&wanted, ServiceAccess::ALL_ACCESS)
+            .map_err(|error| told("register the service; run it as an administrator", &error))?,
+    };
+    let missed = furnish(&service);
+    let note =
+        if missed.is_empty() { String::new() } else { format!("; not set: {}", missed.join(", ")) };
+    Ok((format!("the service {NAME} is registered{note}"), settings(&service)))
+}
+
+pub(super) fn uninstall() -> Result<(String, Settings), String> {
+    let Some(service) = open(ServiceAccess::ALL_ACCESS)? else {
+        return Ok((format!("there is no service {NAME}"), Settings::default()));
+    };
+    end(&service)?;
+    service.delete().map_err(|error| told("remove the service", &error))?;
+    Ok((
+        format!("the service {NAME} is removed; policy, settings and state stay"),
+        Settings::default(),
+    ))
+}
+
+pub(super) fn start() -> Result<(String, Settings), String> {
+    let service =
+        needed(ServiceAccess::QUERY_STATUS | ServiceAccess::QUERY_CONFIG | ServiceAccess::START)?;
+    if state(&service)? != ServiceState::Running {
+        service.start::<&str>(&[]).map_err(|error| told("start the service", &error))?;
+        wait_for(&service, ServiceState::Running)?;
+    }
+    Ok((format!("the service {NAME} runs"), settings(&service)))
+}
+
+pub(super) fn stop() -> Result<(String, Settings), String> {
+    let service =
+        needed(ServiceAccess::QUERY_STATUS | ServiceAccess::QUERY_CONFIG | ServiceAccess::STOP)?;
+    end(&service)?;
+    Ok((format!("the service {NAME} is stopped"), settings(&service)))
+}
+
+pub(super) fn doctor(fix: bool) -> Vec<Finding> {
+    let finding =
+        |what: &str, problem: String| Finding { what: what.to_owned(), problem, mended: None };
+    let service =
+        match open(if fix { ServiceAccess::ALL_ACCESS } else { ServiceAccess::QUERY_CONFIG }) {
+            Ok(Some(service)) => service,
+            Ok(None) if fix => {
+                return vec![repaired(finding("service", "is not registered".to_owned()))];
+            }
+            Ok(None) => {
+                return vec![finding(
+                    "service",
+                    "is not registered: agentctl service install".to_owned(),
+                )];
+            }
+            Err(why) => return vec![finding("service control manager", why)],
+        };
+    let wrong = compare(&service);
+    if !fix || wrong.is_empty() {
+        return wrong.into_iter().map(|(what, problem)| finding(what, problem)).collect();
+    }
+    wrong.into_iter().map(|(what, problem)| repaired(finding(what, problem))).collect()
+}
+
+/// Installs anew, which sets every setting; what it could not set stays unmended.
+fn repaired(finding: Finding) -> Finding {
+    match install() {
+        Ok(_) => Finding { mended: Some("registered anew".to_owned()), ..finding },
+        Err(why) => Finding { problem: format!("{}: {why}", finding.problem), ..finding },
+    }
+}
+
+/// What the SCM says differently from what this program would register.
+fn compare(service: &Service) -> Vec<(&'static str, String)> {
+    let (Ok(is), Ok(wanted)) = (service.query_config(), wanted()) else {
+        return vec![("service", "its configuration cannot be read".to_owned())];
+    };
+    let mut wrong = Vec::new();
+    // The registration quotes a path that has blanks, and only such a one.
+    let (path, registered) =
+        (wanted.executable_path.display(), is.executable_path.display().to_string());
+    let forms = [format!("\"{path}\" service"), format!("{path} service")];
+    let has_blanks = forms[1].split(' ').count() > 2;
+    if !forms
+        .iter()
+        .take(if has_blanks { 1 } else { 2 })
+        .any(|form| registered.eq_ignore_ascii_case(form))
+    {
+        wrong.push(("path", format!("is {registered}, not {}", forms[0])));
+    }
+    if is.start_type != ServiceStartType::AutoStart {
+        wrong.push(("start", format!("is {:?}, not automatic", is.start_type)));
+    }
+    let account = is.account_name.unwrap_or_default();
+    if !account.eq_ignore_ascii_case(ACCOUNT) {
+        wrong.push(("account", format!("is {}, not {ACCOUNT}", account.to_string_lossy())));
+    }
+    if let Ok(false) = service.get_failure_actions_on_non_crash_failures() {
+        wrong.push(("recovery", "does not act on exits with an error".to_owned()));
+    }
+    if service
+        .get_failure_actions()
+        .is_ok_and(|actions| actions.actions.as_deref().unwrap_or_default() != restarts())
+    {
+        wrong.push(("recovery", "is not restarts after 1 s, 10 s and 60 s".to_owned()));
+    }
+    wrong
+}
+
+fn wanted() -> Result<ServiceInfo, String> {
+    let agentctl =
+        std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
+    let agentd = agentctl.with_file_name("agentd.exe");
+    if !agentd.is_file() {
+        return Err(format!(
+            "there is no {}: put agentd.exe beside agentctl.exe",
+            agentd.display()
+        ));
+    }
+    Ok(ServiceInfo {
+        name: NAME.into(),
+        display_name: DISPLAY_NAME.into(),
+        service_type: ServiceType::OWN_PROCESS,
+        start_type: ServiceStartType::AutoStart,
+        error_control: ServiceErrorControl::Normal,
+        executable_path: agentd,
+        launch_arguments: vec!["service".into()],
+        dependencies: Vec::new(),
+        account_name: Some(OsString::from(ACCOUNT)),
+        account_password: None,
+    })
+}
+
+/// Sets what a registration does not hold; returns what the SCM refused.
+fn furnish(service: &Service) -> Vec<&'static str> {
+    let actions = ServiceFailureActions {
+        reset_period: ServiceFailureResetPeriod::After(COUNT_ANEW),
+        reboot_msg: None,
+        command: None,
+        actions: Some(restarts().into()),
+    };
+    let steps = [
+        ("description", service.set_description(DESCRIPTION)),
+        ("delayed start", service.set_delayed_auto_start(true)),
+        ("recovery", service.update_failure_actions(actions)),
+        ("recovery on errors", service.set_failure_actions_on_non_crash_failures(true)),
+        ("service SID", service.set_config_service_sid_info(ServiceSidType::Unrestricted)),
+        ("preshutdown", service.set_preshutdown_timeout(PRESHUTDOWN)),
+    ];
+    steps.into_iter().filter_map(|(what, done)| done.is_err().then_some(what)).collect()
+}
+
+fn restarts() -> [ServiceAction; 3] {
+    RESTARTS.map(|delay| ServiceAction { action_type: ServiceActionType::Restart, delay })
+}
+
+/// What the SCM says now.
+fn settings(service: &Service) -> Settings {
+    const UNKNOWN: &str = "not verifiable here";
+    let mut map = serde_json::Map::new();
+    let mut put = |key: &str, value: Option<String>| {
+        map.insert(key.to_owned(), value.unwrap_or_else(|| UNKNOWN.to_owned()).into())
+    };
+    let config = service.query_config().ok();
+    put("state", service.query_status().ok().map(|status| format!("{:?}", status.current_state)));
+    put("path", config.as_ref().map(|config| config.executable_path.display().to_string()));
+    put("start", config.as_ref().map(|config| format!("{:?}", config.start_type)));
+    put(
+        "account",
+        config
+            .and_then(|config| config.account_name)
+            .map(|name| name.to_string_lossy().into_owned()),
+    );
+    let recovery = service.get_failure_actions().ok().and_then(|actions| actions.actions);
+    put("recovery", recovery.map(|actions| format!("{} restarts", actions.len())));
+    put(
+        "recovery on errors",
+        service.get_failure_actions_on_non_crash_failures().ok().map(|is_on| is_on.to_string()),
+    );
+    put("service SID", service.get_config_service_sid_info().ok().map(|kind| format!("{kind:?}")));
+    Settings(map)
+}
+
+fn manager(access: ServiceManagerAccess) -> Result<ServiceManager, String> {
+    ServiceManager::local_computer(None::<&str>, access)
+        .map_err(|error| told("reach the service control manager", &error))
+}
+
+/// The service, or `None` where none is registered.
+fn open(access: ServiceAccess) -> Result<Option<Service>, String> {
+    match manager(ServiceManagerAccess::CONNECT)?.open_service(NAME, access) {
+        Ok(service) => Ok(Some(service)),
+        Err(windows_service::Error::Winapi(error)) if error.raw_os_error() == Some(NOT_THERE) => {
+            Ok(None)
+        }
+        Err(error) => Err(told("open the service", &error)),
+    }
+}
+
+fn needed(access: ServiceAccess) -> Result<Service, String> {
+    open(access)?.ok_or_else(|| format!("there is no service {NAME}: agentctl service install"))
+}
+
+fn state(service: &Service) -> Result<ServiceState, String> {
+    let status =
+        service.query_status().map_err(|error| told("ask for the service's state", &error))?;
+    Ok(status.current_state)
+}
+
+fn end(service: &Service) -> Result<(), String> {
+    if state(service)? == ServiceState::Stopped {
+        return Ok(());
+    }
+    service.stop().map_err(|error| told("stop the service", &error))?;
+    wait_for(service, ServiceState::Stopped)
+}
+
+fn wait_for(service: &Service, wanted: ServiceState) -> Result<(), String> {
+    let end = Instant::now() + PATIENCE;
+    while Instant::now() < end {
+        let is = state(service)?;
+        if is == wanted {
+            return Ok(());
+        }
+        if is == ServiceState::Stopped {
+            return Err("the service ended at once: its log says why".to_owned());
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Err(format!("the service is not {wanted:?} after {PATIENCE:?}"))
+}
+
+fn told(what: &str, error: &windows_service::Error) -> String {
+    let cause =
+        std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    format!("cannot {what}: {error}{cause}")
+}
