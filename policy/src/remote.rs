@@ -270,6 +270,23 @@ pub(crate) mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_hours(500_000)
     }
 
+    #[test]
+    fn there_are_no_remote_settings_without_endpoint_and_keys_or_where_they_are_switched_off() {
+        let wanted = Words {
+            settings_endpoint: "https://s.example".parse().ok(),
+            settings_keys: Some(vec![public(&pair())]),
+            ..Words::default()
+        };
+        assert!(Origin::of(&wanted).is_some());
+        let switched = |off| Words { disable_one_settings_downloads: Some(off), ..wanted.clone() };
+        assert!(Origin::of(&switched(false)).is_some());
+        assert_eq!(Origin::of(&switched(true)), None);
+        let nowhere = Words { settings_endpoint: None, ..wanted.clone() };
+        let nobody = Words { settings_keys: Some(vec![]), ..wanted.clone() };
+        let unsaid = Words { settings_keys: None, ..wanted };
+        assert_eq!([nowhere, nobody, unsaid].map(|words| Origin::of(&words)), [None, None, None]);
+    }
+
     fn judge(document: &str, taken: u64) -> Result<Remote, Refusal> {
         let pair = pair();
         let keys = [public(&pair)];

@@ -420,27 +420,46 @@ mod tests {
         assert_eq!(host.watch.reload().effective.level.effective, Level::Full);
     }
 
-    #[tokio::test]
-    async fn remote_settings_end_by_themselves() {
+    /// A host with a document that lowers to level 1 and ends then; its policy.
+    fn host_with_remote_settings(end: jiff::Timestamp) -> (Host, String) {
         let pair = crate::remote::tests::pair();
         let key = crate::remote::tests::public(&pair);
         let policy =
             format!("SettingsEndpoint = \"https://s.example\"\nSettingsKeys = [\"{key}\"]\n");
-        let mut host = Host::with_policy(&policy);
+        let host = Host::with_policy(&policy);
         std::fs::create_dir_all(host.layout.state_dir()).unwrap();
-        let end = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(1);
         let document = format!(
-            r#"{{"candor_settings": 1, "version": 1, "audience": "all", "expires": "{end}", "MaxTelemetryAllowed": 1}}"#
+            r#"{{"candor_settings": 1, "version": 1, "audience": "all", "expires": "{end}",
+                 "MaxTelemetryAllowed": 1}}"#
         );
         let signed = crate::remote::tests::sign(&pair, &document);
         let origin = Origin::of(&host.watch.current().effective.words).unwrap();
         let begun = std::time::SystemTime::UNIX_EPOCH;
         Held::new(&host.layout).take(&signed, None, (&origin, "me", begun)).unwrap();
         let _lowered = host.watch.reload();
+        (host, policy)
+    }
+
+    #[tokio::test]
+    async fn remote_settings_end_by_themselves() {
+        let end = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(1);
+        let (mut host, _) = host_with_remote_settings(end);
         host.level("the end", Level::Enhanced).await;
         let layers = &host.watch.current().layers;
         let remote = layers.iter().find(|layer| layer.kind == crate::LayerKind::Remote).unwrap();
         assert!(remote.reading.words().is_some(), "it was there: {remote:?}");
+    }
+
+    #[tokio::test]
+    async fn remote_settings_that_are_switched_off_lower_nothing_until_they_are_switched_on() {
+        let (mut host, policy) = host_with_remote_settings(jiff::Timestamp::MAX);
+        assert_eq!(host.watch.current().effective.level.effective, Level::Basic);
+        write(&host.policy(), &format!("{policy}DisableOneSettingsDownloads = 1\n"));
+        host.level("off", Level::Enhanced).await;
+        let layers = &host.watch.current().layers;
+        assert!(layers.iter().any(|layer| layer.weight == crate::Weight::Nothing), "it is shown");
+        write(&host.policy(), &policy);
+        host.level("on", Level::Basic).await;
     }
 
     #[tokio::test]

@@ -329,7 +329,11 @@ mod tests {
     #[test]
     fn a_damaged_or_missing_copy_counts_as_a_stop_until_a_document_is_taken() {
         type Damage = fn(&Held);
-        let damages: [Damage; 4] = [
+        let damages: [Damage; 5] = [
+            |held| {
+                std::fs::write(&held.copy, "{}\n{}").unwrap();
+                std::fs::remove_file(&held.versions).unwrap();
+            },
             |held| std::fs::write(&held.copy, "").unwrap(),
             |held| {
                 let bytes = std::fs::read_to_string(&held.copy).unwrap();
@@ -373,6 +377,22 @@ mod tests {
         host.origin.keys = vec![public(&host.pair)];
         assert_eq!(host.layer().reading, Reading::Absent);
         assert!(matches!(host.take(1, ""), Ok(Taken::New(_))));
+    }
+
+    #[test]
+    fn the_versions_of_each_key_are_kept_while_another_one_signs() {
+        let mut host = Host::new();
+        host.take(5, "").unwrap();
+        let first = std::mem::replace(&mut host.pair, pair());
+        host.origin.keys.push(public(&host.pair));
+        assert!(host.take(4, "").is_err(), "a second key is no way back");
+        host.take(6, "").unwrap();
+        host.origin.keys.pop();
+        assert!(host.counts_as_a_stop(), "what holds was signed by a key that counts no more");
+        host.pair = first;
+        assert!(host.take(4, "").is_err());
+        host.take(5, "").unwrap();
+        assert!(!host.counts_as_a_stop());
     }
 
     #[test]

@@ -168,6 +168,25 @@ mod tests {
     }
 
     #[test]
+    fn what_remote_settings_lower_is_theirs_whoever_asked_for_a_reload() {
+        let old = resolve(&[]);
+        let mut new = old.clone();
+        new.lowering.summary = Some("version 7: stop".into());
+        let author = Author { uid: Some(0), user: Some("root".into()), ..Author::default() };
+        for author in [None, Some(&author)] {
+            let written = changes(&old, &new, author, UNIX_EPOCH);
+            let [entry] = written.as_slice() else { unreachable!("one line: {written:?}") };
+            assert_eq!((entry.subject.as_str(), entry.from.as_deref()), ("remote", None));
+            assert_eq!(entry.to.as_deref(), Some("version 7: stop"));
+            assert_eq!(
+                (entry.layer.as_deref(), entry.role.as_deref()),
+                (Some("remote"), Some("agent"))
+            );
+            assert_eq!((entry.uid, entry.user.as_deref()), (None, None));
+        }
+    }
+
+    #[test]
     fn a_change_that_was_made_while_no_daemon_ran_is_found_at_the_start() {
         let effective = resolve(&[]);
         assert_eq!(changes_since(&[], &effective, UNIX_EPOCH), []);
