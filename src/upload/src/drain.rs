@@ -114,6 +114,10 @@ enum Reception {
     Received,
     /// And lost ranges were told, or need not be.
     Told,
+    /// And there is more to tell, at the end.
+    LastWords,
+    /// And that was told too.
+    Silent,
 }
 
 /// Settings, or the stop, came in between.
@@ -172,6 +176,7 @@ impl Drain<'_> {
                 return Outcome::Interrupted;
             }
             match self.spool.next(self.want()).await {
+                Ok(None) if self.progress.resting.is_none() && self.has_last_words() => {}
                 Ok(None) => {
                     let rest = |until| Outcome::Rest { until };
                     return self.progress.resting.map_or(Outcome::Drained, rest);
@@ -200,12 +205,24 @@ impl Drain<'_> {
         Want { max_bytes, up_to }
     }
 
-    /// Somebody listens again: what is lost is told before what is old.
-    async fn tell_gaps(&mut self, inbox: &mut Inbox) -> Result<(), Interrupted> {
-        if self.progress.reception != Reception::Received {
-            return Ok(());
+    /// Whether this drain itself lost records, and has not yet told so.
+    fn has_last_words(&mut self) -> bool {
+        let has = self.progress.reception == Reception::Told && self.spool.ledger().gaps > 0;
+        if has {
+            self.progress.reception = Reception::LastWords;
         }
-        self.progress.reception = Reception::Told;
+        has
+    }
+
+    /// Somebody listens again: what is lost is told before what is old. What was lost on the way is
+    /// told at the end, once: a receiver that refuses even that is not told for ever.
+    async fn tell_gaps(&mut self, inbox: &mut Inbox) -> Result<(), Interrupted> {
+        let next = match self.progress.reception {
+            Reception::Received => Reception::Told,
+            Reception::LastWords => Reception::Silent,
+            Reception::Awaited | Reception::Told | Reception::Silent => return Ok(()),
+        };
+        self.progress.reception = next;
         if self.spool.ledger().gaps == 0 {
             return Ok(());
         }

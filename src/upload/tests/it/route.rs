@@ -133,6 +133,28 @@ async fn lost_ranges_are_told_after_the_first_success_and_before_the_rest() {
 }
 
 #[tokio::test]
+async fn what_a_drain_itself_loses_is_told_at_its_end_and_not_for_ever() {
+    let (mut bench, server) = Bench::with_server(|seen| {
+        // It takes ordinary records but one, and no declaration of it.
+        let refused = seen.names().iter().any(|name| name == "event.1" || name == "gap");
+        if refused { answer(400, "", b"") } else { ok() }
+    })
+    .await;
+    bench.events(3).await;
+    let asked = bench.ask().await;
+    let told = bench.gaps.recv().await.unwrap();
+    bench.keep(Kind::Log, Level::Security, &["gap".into()]).await;
+    let gaps = bench.spool.gaps().await.unwrap();
+    bench.spool.gaps_told(&gaps).await.unwrap();
+    told.send(()).unwrap();
+    assert!(answered(asked).await.drained);
+    assert!(bench.gaps.try_recv().is_err(), "asked again in the same drain");
+    let ledger = bench.ledger().await;
+    assert_eq!((ledger.uploaded, ledger.dropped.total(), ledger.gaps), (2, 2, 1));
+    assert!(server.seen().len() < 20);
+}
+
+#[tokio::test]
 async fn after_an_outage_the_backlog_waits_for_its_jitter_and_security_does_not() {
     let pki = Pki::new();
     let server = Server::start(&pki.leaf, |_| answer(503, "", b"")).await;
