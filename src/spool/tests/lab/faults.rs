@@ -1,0 +1,92 @@
+//! Each write and each sync fails once, for a while, or for good; each read brings a flipped bit.
+
+use candor_spool::Spool;
+
+use crate::script::{Holding, SCRIPT, Step, held, open, run, step};
+use crate::vfs::{Fault, Kind, Watch};
+use crate::{choice, temp};
+
+/// Does a step until it works; a fault that lasts is taken away after some tries.
+async fn insist(spool: &Spool, watch: &Watch, number: usize, doing: Step) {
+    for tries in 0..6 {
+        if tries == 5 {
+            watch.fail(None);
+        }
+        if step(spool, number, doing).await.is_ok() {
+            return;
+        }
+    }
+    unreachable!("step {number} fails on a healthy disk");
+}
+
+/// Runs the script with a fault. What the store held at the end, and whether the fault came about.
+fn script_with(fault: Option<Fault>) -> (Holding, bool) {
+    let dir = temp();
+    let watch = Watch::over(dir.path());
+    run(async {
+        watch.fail(fault);
+        let spool = match open(dir.path()) {
+            Ok(spool) => spool,
+            // It need not open on such a disk, but it opens on a healthy one.
+            Err(_) => {
+                watch.fail(None);
+                open(dir.path()).unwrap()
+            }
+        };
+        for (number, doing) in SCRIPT.iter().enumerate() {
+            insist(&spool, &watch, number, *doing).await;
+        }
+        let came = watch.has_failed();
+        watch.fail(None);
+        let mut found = held(&spool).await;
+        spool.close().await.unwrap();
+        let spool = open(dir.path()).unwrap();
+        assert!(held(&spool).await.waiting.is_empty(), "{fault:?}");
+        assert_eq!(spool.ledger().generated, found.generated, "{fault:?}");
+        found.install_id.clear();
+        (found, came)
+    })
+}
+
+/// Each fault of a kind, as far as the run goes.
+fn each(kind: Kind, times: usize, most: usize, check: impl Fn(Fault, Holding)) {
+    for after in choice(2000, most) {
+        let fault = Fault { after, times, kind };
+        let (found, came) = script_with(Some(fault));
+        if !came {
+            return;
+        }
+        check(fault, found);
+    }
+}
+
+#[test]
+fn a_write_or_a_sync_that_the_disk_refuses_is_as_if_it_had_not_been_asked() {
+    let (expected, _) = script_with(None);
+    for times in [1, 3, usize::MAX] {
+        each(Kind::Broken, times, 24, |fault, found| assert_eq!(found, expected, "{fault:?}"));
+    }
+}
+
+#[test]
+fn on_a_full_disk_everything_is_answered_and_every_loss_is_counted() {
+    let (expected, _) = script_with(None);
+    for times in [1, 3, usize::MAX] {
+        each(Kind::Full, times, 24, |fault, found| {
+            // What found no room was generated and dropped; what was answered last is there.
+            assert_eq!((found.generated, found.damages), (expected.generated, 0), "{fault:?}");
+            let last = SCRIPT.len() - 1;
+            let got = found.waiting.values().filter(|body| usize::from(body[0]) == last);
+            let lost = found.dropped[0] - expected.dropped[0];
+            assert!(got.count() as u64 + lost >= 5, "{fault:?}");
+        });
+    }
+}
+
+#[test]
+fn a_bit_that_is_flipped_on_the_way_in_is_never_delivered() {
+    each(Kind::Flip, 1, 24, |fault, found| {
+        // Bodies and the ledger were checked as they were read; numbers are never given twice.
+        assert!(found.generated > 60, "{fault:?}");
+    });
+}
