@@ -3,6 +3,7 @@
 use crate::{EventDef, EventEntry};
 
 pub mod agent;
+pub mod anomaly;
 pub mod application;
 pub mod compat;
 pub mod connection;
@@ -12,7 +13,10 @@ pub mod hardware;
 pub mod log;
 pub mod process;
 pub mod quality;
+pub mod reliability;
 pub mod security;
+pub mod storage_forecast;
+pub mod usage;
 
 /// Every event of the catalog, by level.
 pub(crate) static ALL: &[&EventEntry] = &[
@@ -31,6 +35,10 @@ pub(crate) static ALL: &[&EventEntry] = &[
     compat::Components::ENTRY,
     application::Usage::ENTRY,
     crash::Summary::ENTRY,
+    usage::Services::ENTRY,
+    reliability::Summary::ENTRY,
+    storage_forecast::StorageForecast::ENTRY,
+    anomaly::Anomaly::ENTRY,
     process::Table::ENTRY,
     connection::Listening::ENTRY,
     connection::Map::ENTRY,

@@ -64,7 +64,7 @@ struct Container {
 pub(crate) struct Containers {
     pseudonym: Pseudonym,
     hierarchy: Option<Hierarchy>,
-    containers: Vec<Container>,
+    known: Vec<Container>,
     next_series: u32,
     beat: Beat,
     continuity: Continuity,
@@ -78,7 +78,7 @@ impl Containers {
         Self {
             pseudonym,
             hierarchy: None,
-            containers: Vec::new(),
+            known: Vec::new(),
             next_series: 0,
             beat: Beat::default(),
             continuity: Continuity::default(),
@@ -91,10 +91,10 @@ impl Containers {
     fn look(&mut self, host: &Host) {
         self.hierarchy = Hierarchy::of(host);
         let Some(hierarchy) = self.hierarchy.clone() else {
-            self.containers.clear();
+            self.known.clear();
             return;
         };
-        self.containers.iter_mut().for_each(|container| container.missed += 1);
+        self.known.iter_mut().for_each(|container| container.missed += 1);
         let mut found = find(hierarchy.tree());
         if hierarchy.is_inside(host) {
             found.push(Found { path: PathBuf::new(), id: OWN.to_owned(), runtime: None });
@@ -106,39 +106,41 @@ impl Containers {
             }
         }
         // A container that is down at one look may be back at the next.
-        self.containers.retain(|container| container.missed < 2);
+        self.known.retain(|container| container.missed < 2);
     }
 
     fn note(&mut self, found: Found, inode: u64) {
         let id = if found.id == OWN { found.id } else { (self.pseudonym)("container", &found.id) };
         let told = (id, found.runtime);
-        match self.containers.iter_mut().find(|known| known.told == told) {
-            Some(known) => {
-                known.missed = 0;
-                if known.inode != inode {
-                    known.restarts += 1;
-                    known.earlier = Some(known.series);
-                    (known.inode, known.series) = (inode, self.next_series);
-                    self.next_series = self.next_series.wrapping_add(1);
-                }
-                known.path = found.path;
-            }
-            None => {
-                let series = self.next_series;
-                self.next_series = self.next_series.wrapping_add(1);
-                let path = found.path;
-                let new =
-                    Container { series, path, told, inode, restarts: 0, missed: 0, earlier: None };
-                self.containers.push(new);
-            }
+        let series = self.next_series;
+        let Some(known) = self.known.iter_mut().find(|known| known.told == told) else {
+            self.next_series = series.wrapping_add(1);
+            let (path, restarts, missed) = (found.path, 0, 0);
+            self.known.push(Container {
+                series,
+                earlier: None,
+                path,
+                told,
+                inode,
+                restarts,
+                missed,
+            });
+            return;
+        };
+        if known.inode != inode {
+            self.next_series = series.wrapping_add(1);
+            known.restarts += 1;
+            known.earlier = Some(known.series);
+            (known.inode, known.series) = (inode, series);
         }
+        (known.path, known.missed) = (found.path, 0);
     }
 
     /// Reads the CPU time of those that are known.
     fn read(&mut self, host: &Host, now: Moment) {
         self.window.begin(self.continuity.breaks_at(now));
         if let Some(hierarchy) = &self.hierarchy {
-            for container in self.containers.iter().filter(|container| container.missed == 0) {
+            for container in self.known.iter().filter(|container| container.missed == 0) {
                 if let Some(times) = hierarchy.cpu(host, &container.path) {
                     self.window.observe(container.series, times, now.wall);
                 }
@@ -150,13 +152,13 @@ impl Containers {
     fn write(&mut self, sheet: &mut Sheet, host: &Host, now: Moment) {
         self.write_times(sheet);
         let since = self.since.replace(now.wall);
-        let restarts = self.containers.iter_mut().map(|container| {
+        let restarts = self.known.iter_mut().map(|container| {
             let restarts = std::mem::take(&mut container.restarts);
             during((since?, now.wall), container.attributes().into(), whole(restarts))
         });
         sheet.add(&RESTARTS, restarts);
         let Some(hierarchy) = &self.hierarchy else { return };
-        let present = || self.containers.iter().filter(|container| container.missed == 0);
+        let present = || self.known.iter().filter(|container| container.missed == 0);
         let memories: Vec<_> = present().map(|c| (c, hierarchy.memory(host, &c.path))).collect();
         let mut add = |entry, of: fn(&Memory) -> Option<u64>| {
             let points = memories.iter().map(|(container, memory)| {
@@ -186,7 +188,7 @@ impl Containers {
         let points = spans.iter().flat_map(|span| {
             let is_its =
                 |known: &&Container| known.series == span.key || known.earlier == Some(span.key);
-            let container = self.containers.iter().find(is_its);
+            let container = self.known.iter().find(is_its);
             CPU_MODES.iter().zip(span.delta).map(move |(mode, micros)| {
                 let [id, runtime] = container?.attributes();
                 let seconds = Duration::from_micros(micros).as_secs_f64();

@@ -40,6 +40,8 @@ mod probe;
 mod processes;
 mod processor;
 #[cfg(unix)]
+mod reliability;
+#[cfg(unix)]
 mod roster;
 pub mod rounds;
 pub mod runner;
@@ -48,6 +50,8 @@ mod samples;
 #[cfg(unix)]
 mod scan;
 pub mod schedule;
+#[cfg(unix)]
+mod services;
 mod settings;
 mod smbios;
 #[cfg(unix)]

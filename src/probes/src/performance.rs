@@ -29,6 +29,8 @@ fn of_this_os(settings: &Settings) -> Vec<Box<dyn Probe>> {
         Box::new(crate::tcp::Tcp::new()),
         Box::new(crate::pressure::Pressure::new()),
         Box::new(crate::containers::Containers::new(settings.pseudonym.clone())),
+        Box::new(crate::services::ServiceUse::default()),
+        Box::new(crate::reliability::Reliability::default()),
     ]
 }
 
