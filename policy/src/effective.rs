@@ -56,6 +56,17 @@ pub struct Lowering {
     pub summary: Option<String>,
 }
 
+/// The layers that state what is watched for changes beside the level; the default where none does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StatedBy {
+    /// `UploadEnabled`.
+    pub upload: LayerKind,
+    /// `EventsEndpoint`.
+    pub endpoint: LayerKind,
+    /// `CertificatePins`.
+    pub pins: LayerKind,
+}
+
 /// All layers together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the vocabulary")]
@@ -83,6 +94,8 @@ pub struct Effective {
     pub allow_device_name: bool,
     /// What remote settings lower beside the level.
     pub lowering: Lowering,
+    /// Whose word upload, endpoint and pins are.
+    pub stated_by: StatedBy,
     /// Every word by the same precedence, for what has no field of its own.
     pub words: Words,
     /// What places say without effect, each with its place: unknown keys and the like.

@@ -37,7 +37,7 @@ pub use config::{
     SampleConfig, SpoolConfig, UploadConfig, WindowsSetting, parse_bytes, parse_duration,
 };
 pub use document::{WordsFile, read_words};
-pub use effective::{Effective, LevelDecision, Lowering, Refusal};
+pub use effective::{Effective, LevelDecision, Lowering, Refusal, StatedBy};
 pub use explanation::{ExplainedLayer, Explanation};
 pub use finding::{Finding, Severity};
 pub use keys::{Key, Raw, Scope, Word, Words};

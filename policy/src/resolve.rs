@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use candor_model::{Level, Pin};
 
-use crate::effective::{Effective, LevelDecision, Lowering, Refusal};
+use crate::effective::{Effective, LevelDecision, Lowering, Refusal, StatedBy};
 use crate::explanation::{ExplainedLayer, Explanation};
 use crate::keys::{Key, Words};
 use crate::layer::{Layer, LayerKind, PRECEDENCE, Reading, Weight};
@@ -47,6 +47,11 @@ pub fn resolve(layers: &[Layer]) -> Effective {
         not_readable: not_readable(layers),
         explanation: explain(layers, &level),
         lowering: lowering(layers),
+        stated_by: StatedBy {
+            upload: decider(layers, |words| words.upload_enabled.map(drop)),
+            endpoint: decider(layers, |words| words.events_endpoint.as_ref().map(drop)),
+            pins: decider(layers, |words| words.certificate_pins.as_ref().map(drop)),
+        },
         words,
         hold,
         level,
@@ -227,6 +232,11 @@ fn decide_level(layers: &[Layer]) -> LevelDecision {
             reason: "no layer states AllowTelemetry".to_owned(),
         },
     }
+}
+
+/// The layer that states a word.
+fn decider(layers: &[Layer], stated: fn(&Words) -> Option<()>) -> LayerKind {
+    deciding(layers, stated).map_or(LayerKind::Default, |(layer, ())| layer.kind)
 }
 
 fn decide_upload(layers: &[Layer]) -> (bool, String) {

@@ -208,6 +208,9 @@ impl Sources {
                 words: Box::new(config.words.clone()),
                 remarks: config.remarks.iter().map(Finding::within_file).collect(),
             },
+            ConfigReading::Bad(_) if self.is_hidden() => {
+                Reading::NotReadableByYou("the file is not readable by you".to_owned())
+            }
             ConfigReading::Bad(error) => {
                 let findings = error.findings.iter().map(Finding::within_file);
                 Reading::Malformed(findings.collect::<Vec<_>>().join("; "))
@@ -228,6 +231,12 @@ impl Sources {
             return Some(Layer { weight: Weight::Nothing, ..layer });
         }
         Some(Held::new(&self.layout).layer(&origin, self.reader, now.wall))
+    }
+
+    /// Whether the configuration is kept from the caller, so that he cannot know what it says.
+    fn is_hidden(&self) -> bool {
+        let denied = |error: std::io::Error| error.kind() == std::io::ErrorKind::PermissionDenied;
+        self.reader == Reader::Caller && std::fs::File::open(&self.config_file).is_err_and(denied)
     }
 
     fn read_policy(&self) -> Vec<Layer> {

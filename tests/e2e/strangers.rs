@@ -52,13 +52,32 @@ fn without_a_daemon_a_stranger_is_told_what_he_may_not_read() {
         &["disable"],
         &["pins", "show"],
         &["preview"],
+        &["check"],
     ] {
         let refused = agent.ctl_as_stranger(command);
         assert_eq!(refused.code, Some(4), "{command:?}: {refused:?}");
-        assert!(refused.stderr.contains("not readable by you"), "{command:?}: {refused:?}");
+        let said = format!("{}{}", refused.stdout, refused.stderr);
+        assert!(said.contains("not readable by you"), "{command:?}: {refused:?}");
     }
     assert_eq!(fs::read_to_string(&setting).unwrap(), before);
     let shown = agent.ctl_as_stranger(&["preview", "--level", "0", "--json"]);
     let names: Vec<_> = shown.lines().iter().map(|record| record["name"].clone()).collect();
     assert_eq!(names, ["candor.security.posture"], "settings are guessed: {shown:?}");
+}
+
+#[test]
+fn a_configuration_that_a_stranger_may_not_read_is_no_broken_one() {
+    use std::os::unix::fs::PermissionsExt as _;
+    if !is_root() {
+        return;
+    }
+    // No agent ran here: the one thing that is hidden is agent.toml.
+    let agent = Agent::prepare(&Settings::level(3));
+    let file = agent.path("etc/candor/agent.toml");
+    fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
+    for command in ["explain", "level", "check"] {
+        let refused = agent.ctl_as_stranger(&[command]);
+        assert_eq!(refused.code, Some(4), "{command}: {refused:?}");
+        assert!(!refused.stdout.contains("level 0"), "{command}: {refused:?}");
+    }
 }

@@ -32,8 +32,8 @@ impl Author {
     }
 }
 
-/// What changed from `old` to `new`. With an author it was the operator's doing; without one, that
-/// of the layer that decides now.
+/// What changed from `old` to `new`, through the layer that decides now. What the operator's setting
+/// decides is the author's doing.
 #[must_use]
 pub fn changes(
     old: &Effective,
@@ -102,13 +102,15 @@ fn entry(
     new: &Effective,
     now: SystemTime,
 ) -> Entry {
-    // Whoever asked for a reload is not who signed what then counts.
-    let author = author.filter(|_| subject != REMOTE);
-    let layer = match author {
-        Some(_) => Layer::Operator,
-        None if subject == REMOTE => Layer::Remote,
-        None => new.level.layer,
+    let layer = match subject {
+        "upload" => new.stated_by.upload,
+        "endpoint" => new.stated_by.endpoint,
+        "pins" => new.stated_by.pins,
+        REMOTE => Layer::Remote,
+        _ => new.level.layer,
     };
+    // What came about at the same time through another layer was not the author's doing.
+    let author = author.filter(|_| layer == Layer::Operator);
     let role = match (author, layer) {
         (None, Layer::Policy) => Role::Management,
         (None, Layer::Remote | Layer::Default) => Role::Agent,
@@ -146,6 +148,7 @@ mod tests {
         let mut new = old.clone();
         assert_eq!(changes(&old, &new, None, UNIX_EPOCH), []);
         new.upload_enabled = false;
+        new.stated_by.upload = Layer::Operator;
         let author = Author {
             uid: Some(1000),
             user: Some("jo".into()),
@@ -184,6 +187,33 @@ mod tests {
             );
             assert_eq!((entry.uid, entry.user.as_deref()), (None, None));
         }
+    }
+
+    #[test]
+    fn a_change_names_the_layer_that_made_it_and_not_that_of_the_level() {
+        use crate::keys::Words;
+        use crate::layer::Reading;
+
+        let level = Words { allow_telemetry: Some(candor_model::Level::Basic), ..Words::default() };
+        let off = Words { upload_enabled: Some(false), ..Words::default() };
+        let operator = crate::Layer::new(Layer::Operator, "operator.toml", Reading::of(level));
+        let policy = crate::Layer::new(Layer::Policy, "10.toml", Reading::of(off));
+        let (old, new) = (resolve(&[]), resolve(&[policy, operator]));
+        let author = Author { uid: Some(1000), ..Author::default() };
+        let written = changes(&old, &new, Some(&author), UNIX_EPOCH);
+        let told = |entry: &Entry| {
+            (entry.subject.clone(), entry.layer.clone(), entry.role.clone(), entry.uid)
+        };
+        let line = |subject: &str, layer: &str, role: &str, uid| {
+            (subject.to_owned(), Some(layer.to_owned()), Some(role.to_owned()), uid)
+        };
+        assert_eq!(
+            written.iter().map(told).collect::<Vec<_>>(),
+            [
+                line("level", "operator", "administrator", Some(1000)),
+                line("upload", "policy", "management", None),
+            ]
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::cli::CheckOptions;
 use crate::context::Context;
-use crate::failure::BAD_CONFIGURATION;
+use crate::failure::{BAD_CONFIGURATION, NOT_PERMITTED};
 use crate::shown::Shown;
 
 pub(crate) fn run(context: &Context, options: &CheckOptions) -> Shown {
@@ -34,7 +34,12 @@ pub(crate) fn run(context: &Context, options: &CheckOptions) -> Shown {
             files => writeln!(text, "good: {}", files.join(", ")),
         };
     }
-    let exit_code = if checked.has_errors() { BAD_CONFIGURATION } else { 0 };
+    let is_hidden = options.file.is_none() && !context.snapshot().effective.not_readable.is_empty();
+    let exit_code = match checked.has_errors() {
+        _ if is_hidden => NOT_PERMITTED,
+        true => BAD_CONFIGURATION,
+        false => 0,
+    };
     let facts =
         json!({ "good": !checked.has_errors(), "files": checked.files, "findings": findings });
     Shown::new(text, &facts).with_exit_code(exit_code)
