@@ -70,7 +70,11 @@ impl Prepared {
         let _lock = lock(&state_dir)?;
         let listener = Listener::bind(&self.layout.control()).map_err(Failure::Control)?;
         let rest = candor_spool::peek(&state_dir)
-            .map(|peek| Rest { install_id: Some(peek.install_id), ledger: peek.ledger })
+            .map(|peek| Rest {
+                install_id: Some(peek.install_id),
+                ledger: peek.ledger,
+                is_behind: peek.is_behind,
+            })
             .unwrap_or_default();
         let watch = self.sources.watch().map_err(Failure::Watch)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);

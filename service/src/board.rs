@@ -19,6 +19,8 @@ pub(crate) struct Rest {
     pub(crate) install_id: Option<String>,
     /// The ledger as it was last.
     pub(crate) ledger: Ledger,
+    /// The store may hold more than the ledger says: the last run was killed.
+    pub(crate) is_behind: bool,
 }
 
 /// The shared picture.

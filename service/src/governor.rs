@@ -352,14 +352,15 @@ impl Governor {
     async fn switch_off(&self, engine: Engine, keep_pending: bool) {
         let install_id = Some(engine.view().install_id());
         let ledger = engine.disable(keep_pending).await;
-        self.board.set_rest(Rest { install_id, ledger });
+        self.board.set_rest(Rest { install_id, ledger, is_behind: false });
         candor_platform::trim();
     }
 
     /// Telemetry was switched off while no engine ran: what still waits goes now.
     async fn purge_leftovers(&self, snapshot: &Snapshot) {
         let rest = self.board.rest();
-        if rest.ledger.pending == 0 || keeps_pending(snapshot) {
+        let may_wait = rest.ledger.pending > 0 || rest.is_behind;
+        if !may_wait || keeps_pending(snapshot) {
             return;
         }
         match identity::open_spool(&self.ground.layout.state_dir(), &snapshot.config) {
@@ -367,7 +368,7 @@ impl Governor {
                 if let Err(error) = spool.clear(DropReason::Disabled).await {
                     tracing::error!(error = chain(&error), "what waited could not be purged");
                 }
-                self.board.set_rest(Rest { ledger: spool.ledger(), ..rest });
+                self.board.set_rest(Rest { ledger: spool.ledger(), is_behind: false, ..rest });
                 if let Err(error) = spool.close().await {
                     tracing::error!(%error, "the store did not close in order");
                 }

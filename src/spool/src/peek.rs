@@ -20,6 +20,8 @@ pub struct Peek {
     pub install_id: String,
     /// The counters; what only an open store knows (bytes, ages) is zero.
     pub ledger: Ledger,
+    /// A crash came between a commit and its reflection: the store may hold more than `ledger` says.
+    pub is_behind: bool,
 }
 
 /// Looks at the store in a state directory; `None` where there never was one.
@@ -27,8 +29,10 @@ pub struct Peek {
 pub fn peek(dir: &Path) -> Option<Peek> {
     let reflection = Reflection::read(dir);
     // An intent may belong to a commit that never came about.
+    let done = reflection.done.as_ref().map(|entry| entry.books.serial);
+    let is_behind = reflection.intent.as_ref().map(|entry| entry.books.serial) > done;
     let entry = reflection.done.or(reflection.intent)?;
-    Some(Peek { install_id: entry.install_id, ledger: ledger(&entry.books) })
+    Some(Peek { install_id: entry.install_id, ledger: ledger(&entry.books), is_behind })
 }
 
 fn ledger(books: &Books) -> Ledger {
@@ -54,6 +58,7 @@ mod tests {
     use candor_model::{Draft, DropReason, Kind, Level};
 
     use super::*;
+    use crate::mirror::{Mirror, Slot};
     use crate::{Framing, Settings, Spool, Urgency};
 
     struct Plain;
@@ -85,5 +90,12 @@ mod tests {
         assert_eq!((seen.ledger.generated, seen.ledger.pending), (3, 0));
         assert_eq!(seen.ledger.dropped, ledger.dropped);
         assert_eq!(seen.ledger.generated_by_level, ledger.generated_by_level);
+        assert!(!seen.is_behind);
+
+        // Killed after the next commit was announced: whether it came about, only the store knows.
+        let mut next = Reflection::read(dir.path()).done.unwrap().books;
+        next.serial += 1;
+        Mirror::open(dir.path(), install_id).write(Slot::Intent, &next);
+        assert!(peek(dir.path()).unwrap().is_behind);
     }
 }
