@@ -48,6 +48,10 @@ impl Probe for Drives {
     }
 }
 
+/// Each drive with the name of its device, which stays on the host: for who asks the drive itself.
+#[cfg(not(windows))]
+pub(crate) use os::named;
+
 fn storage(mut drives: Vec<Drive>) -> Storage {
     let count = u32::try_from(drives.len()).ok();
     drives.truncate(MAX_LISTED);

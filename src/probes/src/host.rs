@@ -9,7 +9,7 @@
 //! ([`None`]); a probe that cannot do without it uses [`Host::require`] and fails with the path.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::ProbeError;
@@ -117,6 +117,18 @@ impl Host {
         self.text(path)?.parse().ok()
     }
 
+    /// The last bytes of a file, at most `limit` and a whole number of `unit`s from its start; `None`
+    /// where the host does not tell.
+    #[must_use]
+    pub fn tail(&self, path: &Path, limit: u64, unit: u64) -> Option<Vec<u8>> {
+        let mut file = File::open(path).ok()?;
+        let skipped = file.metadata().ok()?.len().saturating_sub(limit);
+        file.seek(SeekFrom::Start(skipped.next_multiple_of(unit))).ok()?;
+        let mut bytes = Vec::new();
+        file.take(limit).read_to_end(&mut bytes).ok()?;
+        Some(bytes)
+    }
+
     /// Where a path leads, links followed, relative to the root; `None` when it leads nowhere or
     /// out of the root.
     #[must_use]
@@ -169,6 +181,17 @@ mod tests {
         assert_eq!(host.text(&host.proc("missing")), None);
         assert_eq!(host.text(&host.proc("device-tree/model")).as_deref(), Some("Some Board"));
         assert!(!host.is_live() && Host::live().is_live());
+    }
+
+    #[test]
+    fn a_tail_begins_at_a_whole_unit() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::new(root.path());
+        let path = host.path("records");
+        fs::write(&path, b"aabbccdd").unwrap();
+        assert_eq!(host.tail(&path, 5, 2).as_deref(), Some(&b"ccdd"[..]));
+        assert_eq!(host.tail(&path, 100, 2).as_deref(), Some(&b"aabbccdd"[..]));
+        assert_eq!(host.tail(&host.path("missing"), 5, 2), None);
     }
 
     #[test]

@@ -26,6 +26,8 @@ mod histogram;
 mod host;
 #[cfg(unix)]
 mod kept;
+#[cfg(not(windows))]
+mod linux;
 mod machine;
 mod memory;
 mod memory_inventory;
@@ -76,6 +78,9 @@ pub fn all(settings: &Settings) -> Vec<Box<dyn Probe>> {
         Box::new(drives::Drives),
     ];
     all.extend(performance::probes(settings));
+    all.push(Box::new(processes::Applications::default()));
     all.push(Box::new(processes::Processes::default()));
+    #[cfg(not(windows))]
+    all.extend(linux::probes(settings));
     all
 }

@@ -20,6 +20,7 @@ use crate::points::ratio;
 use crate::window::Continuity;
 use crate::{Host, Moment, Probe, ProbeError, Rhythm};
 
+mod applications;
 mod count;
 #[cfg(unix)]
 mod linux;
@@ -30,6 +31,7 @@ mod windows;
 #[cfg(windows)]
 use windows::Reader;
 
+pub(crate) use applications::Applications;
 pub(crate) use count::ProcessCount;
 
 /// How many are told by CPU, and how many by memory.

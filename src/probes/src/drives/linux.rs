@@ -26,6 +26,15 @@ pub(super) fn drives(host: &Host) -> Option<Vec<Drive>> {
     })
 }
 
+/// Each drive with its name in `dev`.
+pub(crate) fn named(host: &Host) -> Vec<(String, Drive)> {
+    let names = host.names(&host.sys("block")).into_iter();
+    let drive = |name: String| {
+        Block::open(host, &name).map(|drive| drive.tell()).map(|drive| (name, drive))
+    };
+    names.filter_map(drive).collect()
+}
+
 /// One drive's directory.
 struct Block<'a> {
     host: &'a Host,

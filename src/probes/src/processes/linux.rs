@@ -50,6 +50,31 @@ impl Reader {
         Ok(snapshot)
     }
 
+    /// The ids of all processes now.
+    #[expect(clippy::unused_self, reason = "one signature with Windows")]
+    pub(super) fn ids(&self, host: &Host) -> Result<Option<Vec<u32>>, ProbeError> {
+        let path = host.proc("");
+        let entries = fs::read_dir(&path).map_err(|source| ProbeError::Read { path, source })?;
+        let id = |name: std::ffi::OsString| u32::try_from(number(name.as_encoded_bytes())?).ok();
+        Ok(Some(entries.flatten().filter_map(|entry| id(entry.file_name())).collect()))
+    }
+
+    /// One process; `None` when it is gone.
+    #[expect(clippy::unused_self, reason = "one signature with Windows")]
+    pub(super) fn glimpse(&self, host: &Host, pid: u32) -> Option<Seen> {
+        let mut buffer = [0; STAT_BYTES];
+        let stat = parse(read(&host.proc(&format!("{pid}/stat")), &mut buffer)?)?;
+        Some(stat.seen(pid, None, Some(1)))
+    }
+
+    /// Usable memory.
+    #[expect(clippy::unused_self, reason = "one signature with Windows")]
+    pub(super) fn memory(&self, host: &Host) -> Option<u64> {
+        let table = host.content(&host.proc("meminfo"))?;
+        let value = table.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+        value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+    }
+
     /// Open file descriptors; `None` where the agent may not look.
     ///
     /// Since Linux 6.2 the directory's size is their number; before, they are counted.
