@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn rounds_give_records_and_the_bare_loop_reads_every_table() {
         let mut rounds = Rounds::new(Host::live());
-        assert_eq!(rounds.probes.len(), 10);
+        assert_eq!(rounds.probes.len(), 9);
         rounds.sample(at(0)).unwrap();
         rounds.sample(at(10)).unwrap();
         assert!(rounds.report(at(20)).unwrap() > 10);
