@@ -82,7 +82,7 @@ fn an_engine_that_cannot_start_is_said_and_started_by_the_next_word() {
 }
 
 #[test]
-fn a_smaller_spool_is_taken_over_without_a_stop() {
+fn a_smaller_spool_is_taken_over_and_loses_nothing() {
     let collector = Collector::prepare();
     let settings = Settings::to(&collector, 1);
     let agent = Agent::start(&settings);
