@@ -71,6 +71,8 @@ pub enum Command {
     Test,
     /// Have the agent read its configuration again.
     Reload,
+    /// The agent as a service of this host: systemd's unit, its user, directories and rights.
+    Service(ServiceOptions),
     /// Print a completion script for a shell.
     Completion {
         /// For this shell.
@@ -202,6 +204,33 @@ pub enum PinsAction {
     Test {
         /// Another endpoint than the configured one.
         url: Option<String>,
+    },
+}
+
+/// Options of `service`.
+#[derive(Debug, Args)]
+pub struct ServiceOptions {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: ServiceAction,
+}
+
+/// The commands of `service`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum ServiceAction {
+    /// Make unit, user and directories where they are missing; enable and start the service.
+    Install,
+    /// Stop the service and remove its unit; configuration and state stay.
+    Uninstall,
+    /// Start the service.
+    Start,
+    /// Stop the service in order: last report, last upload, store.
+    Stop,
+    /// Say what is wrong with program, unit, user, directories and rights (exit 1).
+    Doctor {
+        /// Mend it.
+        #[arg(long)]
+        fix: bool,
     },
 }
 

@@ -9,10 +9,11 @@ mod level;
 mod pins;
 mod preview;
 mod reload;
+mod service;
 mod stats;
 mod status;
-mod upload;
 mod test;
+mod upload;
 
 use crate::cli::{Cli, Command};
 use crate::context::Context;
@@ -35,8 +36,9 @@ pub(crate) async fn run(cli: Cli) -> Result<Shown, Failure> {
         Command::Catalog(options) => Ok(catalog::run(&context, &options)),
         Command::Check(options) => Ok(check::run(&context, &options)),
         Command::Pins(options) => pins::run(&context, options.action).await,
-        Command::Reload => reload::run(&context).await,
         Command::Test => test::run(&context).await,
+        Command::Reload => reload::run(&context).await,
+        Command::Service(options) => service::run(&context, &options),
         Command::Completion { shell } => Ok(completion::run(shell)),
     }
 }
