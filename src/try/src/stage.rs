@@ -37,17 +37,10 @@ impl Stage {
         let made = run_json(
             Command::new(&programs.collector).args(["init", "--json", "--dir"]).arg(&store),
         )?;
-        let (collector, endpoint) = serve(&programs.collector, &store)?;
-        let root = dir.path().join("root");
-        write_configuration(&root, &endpoint, &made)?;
-        let agent = Command::new(&programs.agentd)
-            .args(["run", "--root"])
-            .arg(&root)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(fs::File::create(dir.path().join("agent.log"))?)
-            .spawn()
-            .context("cannot start agentd")?;
+        let (mut collector, endpoint) = serve(&programs.collector, &store)?;
+        let agent = write_configuration(&dir.path().join("root"), &endpoint, &made)
+            .and_then(|()| start_agent(&programs.agentd, dir.path()))
+            .inspect_err(|_| drop(end(&mut collector)))?;
         let mut stage = Self {
             agentctl: programs.agentctl.clone(),
             collector_program: programs.collector.clone(),
@@ -193,6 +186,17 @@ impl Drop for Stage {
     }
 }
 
+fn start_agent(program: &Path, dir: &Path) -> Result<Child> {
+    Command::new(program)
+        .args(["run", "--root"])
+        .arg(dir.join("root"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(dir.join("agent.log"))?)
+        .spawn()
+        .context("cannot start agentd")
+}
+
 fn serve(program: &Path, store: &Path) -> Result<(Child, String)> {
     let mut collector = Command::new(program)
         .args(["serve", "--listen", "127.0.0.1:0", "--dir"])
@@ -202,13 +206,18 @@ fn serve(program: &Path, store: &Path) -> Result<(Child, String)> {
         .stderr(fs::File::create(store.join("collector.log"))?)
         .spawn()
         .context("cannot start candor-collector")?;
+    let endpoint = listening(&mut collector).inspect_err(|_| drop(end(&mut collector)))?;
+    Ok((collector, endpoint))
+}
+
+/// Where a collector says that it listens.
+fn listening(collector: &mut Child) -> Result<String> {
     let stdout = collector.stdout.take().context("the collector's output")?;
     let mut line = String::new();
     BufReader::new(stdout).read_line(&mut line).context("the collector's ready line")?;
     let ready: Value =
         serde_json::from_str(&line).context("the collector did not say where it listens")?;
-    let endpoint = ready["listening"].as_str().context("the collector's ready line")?.to_owned();
-    Ok((collector, endpoint))
+    Ok(ready["listening"].as_str().context("the collector's ready line")?.to_owned())
 }
 
 fn write_configuration(root: &Path, endpoint: &str, made: &Value) -> Result<()> {
