@@ -26,7 +26,7 @@ fn document(version: u64, words: &Value) -> Value {
 fn publish(signer: &Collector, at: &Collector, document: &Value) {
     let file = at.store().join("document.json");
     fs::write(&file, document.to_string()).unwrap();
-    let signed = Command::new(&programs().collector)
+    let outcome = Command::new(&programs().collector)
         .args(["settings", "sign", "--key"])
         .arg(signer.store().join("offline/settings.key"))
         .arg("--document")
@@ -35,7 +35,7 @@ fn publish(signer: &Collector, at: &Collector, document: &Value) {
         .arg(at.store())
         .output()
         .unwrap();
-    assert!(signed.status.success(), "{signed:?}");
+    assert!(outcome.status.success(), "{outcome:?}");
 }
 
 fn trail(agent: &Agent) -> Vec<Value> {
