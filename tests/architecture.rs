@@ -134,7 +134,7 @@ fn unsafe_code_outside_platform_states_its_reason() {
                 && !path.components().any(|part| part.as_os_str() == "platform")
             {
                 assert!(
-                    text.contains("#[expect(unsafe_code, reason"),
+                    text.contains("[expect(unsafe_code, reason"),
                     "{}:{} has unsafe code without a reason",
                     path.display(),
                     number + 1
