@@ -8,7 +8,7 @@
 //!   deadline, so that a probe that hangs does not keep the agent from stopping.
 
 use std::cell::{Cell, RefCell};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +38,8 @@ use crate::supervisor::{GaveUp, Supervisor};
 pub(crate) const LAST_UPLOAD: Duration = Duration::from_secs(3);
 /// How long the last report before it may take.
 const LAST_REPORT: Duration = Duration::from_secs(2);
+/// In the state directory: how file systems filled.
+const FORECAST_FILE: &str = "forecast";
 /// Questions that may wait for the collecting task; who asks further ones waits.
 const ASKS: usize = 8;
 /// Commands that may wait for the uploader; who sends further ones waits.
@@ -115,7 +117,7 @@ impl Engine {
         let (_, status) = Uploader::new(spool.clone());
         let (tell_gaps, gaps) = mpsc::channel(1);
         let parts = Rc::new(Parts {
-            probe_settings: probe_settings(&identity),
+            probe_settings: probe_settings(&identity, &state_dir),
             spool,
             identity,
             trail: Trail::at(&ground.layout.audit_trail()),
@@ -298,10 +300,11 @@ impl Engine {
 }
 
 /// What the probes are told of this installation.
-fn probe_settings(identity: &Identity) -> candor_probes::Settings {
+fn probe_settings(identity: &Identity, state_dir: &Path) -> candor_probes::Settings {
     let pseudonyms = identity.pseudonyms.clone();
     candor_probes::Settings {
         pseudonym: Arc::new(move |domain, value| pseudonyms.id(domain, value)),
+        forecast_file: Some(state_dir.join(FORECAST_FILE)),
         ..candor_probes::Settings::default()
     }
 }

@@ -14,6 +14,8 @@
 //!
 //! A file system that cannot be measured is left out.
 
+use std::path::PathBuf;
+
 use candor_model::metrics::system::{
     FILESYSTEM_LIMIT, FILESYSTEM_MODES, FILESYSTEM_STATES, FILESYSTEM_USAGE, FILESYSTEM_UTILIZATION,
 };
@@ -22,6 +24,7 @@ use candor_model::{Level, Number, Point, Record, Value};
 use crate::points::{Sheet, last, share, text, whole, word};
 use crate::{Host, Moment, Probe, ProbeError, Rhythm};
 
+mod forecast;
 #[cfg(unix)]
 mod linux;
 #[cfg(unix)]
@@ -30,6 +33,8 @@ use linux::measure;
 mod windows;
 #[cfg(windows)]
 use windows::measure;
+
+use forecast::Forecast;
 
 /// The most file systems that are told.
 const MAX_FILESYSTEMS: usize = 24;
@@ -113,7 +118,16 @@ impl FileSystem {
 
 /// The probe.
 #[derive(Debug)]
-pub(crate) struct Filesystem;
+pub(crate) struct Filesystem {
+    forecast: Forecast,
+}
+
+impl Filesystem {
+    /// A probe that keeps its history in a file, where one is given.
+    pub(crate) fn new(history: Option<PathBuf>) -> Self {
+        Self { forecast: Forecast::new(history) }
+    }
+}
 
 impl Probe for Filesystem {
     fn name(&self) -> &'static str {
@@ -129,7 +143,14 @@ impl Probe for Filesystem {
     }
 
     fn report(&mut self, host: &Host, now: Moment) -> Result<Vec<Record>, ProbeError> {
-        Ok(write(&distinct(measure(host)?), now))
+        let all = distinct(measure(host)?);
+        let mut records = write(&all, now);
+        records.extend(self.forecast.look(&all, now).map(Record::from));
+        Ok(records)
+    }
+
+    fn reset(&mut self) {
+        self.forecast.reset();
     }
 }
 

@@ -13,6 +13,7 @@
 //! A probe that fails, panics or hangs loses its own round and nothing else; it is counted and shown.
 
 mod adapters;
+mod anomaly;
 #[cfg(unix)]
 mod beat;
 #[cfg(unix)]
@@ -43,6 +44,7 @@ mod processes;
 mod processor;
 #[cfg(unix)]
 mod reliability;
+mod robust;
 #[cfg(unix)]
 mod roster;
 pub mod rounds;

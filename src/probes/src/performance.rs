@@ -6,35 +6,30 @@
 //!
 //! Nothing here fails.
 
+use crate::anomaly::{Anomalies, Board, Noted};
 use crate::{Probe, Settings};
 use crate::{cpu, disk, filesystem, memory, network, processes};
 
 /// All of them, in the order in which a round runs them.
 pub(crate) fn probes(settings: &Settings) -> Vec<Box<dyn Probe>> {
+    let board = Board::default();
+    let noted = |probe: Box<dyn Probe>| -> Box<dyn Probe> { Box::new(Noted::new(probe, &board)) };
     let mut all: Vec<Box<dyn Probe>> = vec![
-        Box::new(cpu::Cpu::new()),
-        Box::new(memory::Memory::new()),
-        Box::new(disk::Disk::new()),
-        Box::new(filesystem::Filesystem),
-        Box::new(network::Network::new()),
+        noted(Box::new(cpu::Cpu::new())),
+        noted(Box::new(memory::Memory::new())),
+        noted(Box::new(disk::Disk::new())),
+        Box::new(filesystem::Filesystem::new(settings.forecast_file.clone())),
+        noted(Box::new(network::Network::new())),
         Box::new(processes::ProcessCount::default()),
     ];
-    all.extend(of_this_os(settings));
-    all
-}
-
-#[cfg(unix)]
-fn of_this_os(settings: &Settings) -> Vec<Box<dyn Probe>> {
-    vec![
-        Box::new(crate::tcp::Tcp::new()),
-        Box::new(crate::pressure::Pressure::new()),
+    #[cfg(unix)]
+    all.extend([
+        noted(Box::new(crate::tcp::Tcp::new())),
+        noted(Box::new(crate::pressure::Pressure::new())),
         Box::new(crate::containers::Containers::new(settings.pseudonym.clone())),
         Box::new(crate::services::ServiceUse::default()),
         Box::new(crate::reliability::Reliability::default()),
-    ]
-}
-
-#[cfg(not(unix))]
-fn of_this_os(_settings: &Settings) -> Vec<Box<dyn Probe>> {
-    Vec::new()
+    ]);
+    all.push(Box::new(Anomalies::new(&board)));
+    all
 }

@@ -10,6 +10,7 @@
 use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::hash::BuildHasher as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -23,6 +24,9 @@ pub struct Settings {
     pub limit_logs: Switch,
     /// How what must be joined but not read becomes an id.
     pub pseudonym: Pseudonym,
+    /// The file in which the forecast keeps how file systems filled, over a restart; `None` keeps
+    /// it in memory only. A level below 2 removes it.
+    pub forecast_file: Option<PathBuf>,
 }
 
 /// A setting that policy may change while the probes run.
@@ -51,7 +55,7 @@ impl Default for Settings {
             let half = |key: &RandomState| format!("{:016x}", key.hash_one((domain, value)));
             keys.each_ref().map(half).concat()
         };
-        Self { limit_logs: Switch::default(), pseudonym: Arc::new(id) }
+        Self { limit_logs: Switch::default(), pseudonym: Arc::new(id), forecast_file: None }
     }
 }
 
