@@ -2,5 +2,16 @@
 //! service managers. Skipped with a word where that is missing; mandatory in `.ci/run`.
 #![expect(clippy::unwrap_used, reason = "a test may fail by it")]
 
+#[cfg(target_os = "linux")]
+mod disk;
 mod foreign;
+#[cfg(target_os = "linux")]
+mod machine;
+#[cfg(target_os = "linux")]
+mod packages;
+mod powershell;
 mod release;
+#[cfg(target_os = "linux")]
+mod service;
+#[cfg(target_os = "linux")]
+mod windows;

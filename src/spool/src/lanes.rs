@@ -12,8 +12,10 @@ use rusqlite::{Connection, OptionalExtension as _, Row as Columns};
 use crate::books::{Books, Fate, Span, Unbalanced};
 use crate::damage::StoreError;
 use crate::gaps::Holes;
+use crate::ledger::Verdict;
 use crate::order::Ahead;
 use crate::row::{Row, RowId, Stored, Want};
+use crate::schema;
 
 /// Rows looked at in one call of [`next`]: what bounds its time when kinds alternate.
 const MOST_ROWS: usize = 512;
@@ -159,6 +161,32 @@ pub(crate) fn holes(conn: &Connection, books: &Books) -> rusqlite::Result<Holes>
         holes.row(number(0)?, number(1)?, &books.gaps);
     }
     Ok(holes)
+}
+
+/// Reads every row and compares what is there with what the counters say.
+pub(crate) fn verify(conn: &Connection, books: &Books) -> Result<Verdict, StoreError> {
+    let mut verdict = Verdict {
+        pending_by_ledger: books.pending(),
+        balances: crate::peek::ledger(books).balances()
+            && schema::read_books(conn)?.as_ref() == Some(books),
+        gaps_agree: books.gaps_agree(),
+        ..Verdict::default()
+    };
+    let (mut id, mut free) = (i64::MIN, 1);
+    while let Some(row) = after(conn, id)? {
+        id = row.id;
+        let Some((_, row)) = row.trusted() else {
+            verdict.damaged_rows += 1;
+            continue;
+        };
+        let end = row.first_seq + u64::from(row.records);
+        if row.first_seq < free || end > books.next_seq() {
+            verdict.misnumbered_rows += 1;
+        }
+        free = end;
+        verdict.pending_by_rows += u64::from(row.records);
+    }
+    Ok(verdict)
 }
 
 /// Records that wait, by the rows' own counts; read from the index alone.

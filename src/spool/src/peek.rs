@@ -35,7 +35,8 @@ pub fn peek(dir: &Path) -> Option<Peek> {
     Some(Peek { install_id: entry.install_id, ledger: ledger(&entry.books), is_behind })
 }
 
-fn ledger(books: &Books) -> Ledger {
+/// The ledger, as far as the counters tell it.
+pub(crate) fn ledger(books: &Books) -> Ledger {
     let last_upload =
         (books.last_upload > 0).then(|| UNIX_EPOCH + Duration::from_millis(books.last_upload));
     Ledger {
@@ -49,6 +50,7 @@ fn ledger(books: &Books) -> Ledger {
         next_seq: books.next_seq(),
         last_upload,
         damages: books.damages,
+        gaps: books.gaps.list().len(),
         ..Ledger::default()
     }
 }

@@ -142,6 +142,7 @@ fn existing(
             Ok(Some((conn, entry)))
         }
         Content::Ours { books, install_id } => {
+            schema::complete(&conn)?;
             let mirrored = latest.as_ref().map(|entry| entry.install_id.clone());
             let Some(install_id) = mirrored.or(install_id) else { return Ok(None) };
             let before = books.clone();

@@ -30,10 +30,14 @@ CREATE TABLE dead (
   at INTEGER NOT NULL, boot TEXT NOT NULL, sum INTEGER NOT NULL, answer TEXT NOT NULL,
   body BLOB NOT NULL) STRICT;
 CREATE TABLE ledger (word TEXT PRIMARY KEY, number INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE gap (
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+";
+
+/// What stores of this version got later, beside [`TABLES`]; a store without it is whole.
+const LATER: &str = "
+CREATE TABLE IF NOT EXISTS gap (
   first INTEGER NOT NULL, reason TEXT NOT NULL, last INTEGER NOT NULL, count INTEGER NOT NULL,
   sum INTEGER NOT NULL, PRIMARY KEY (first, reason)) STRICT, WITHOUT ROWID;
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 ";
 
 /// What a store that opened turned out to be.
@@ -83,9 +87,15 @@ pub(crate) fn limit(conn: &Connection, max_bytes: u64) -> rusqlite::Result<()> {
 /// Makes the tables, in the transaction that the caller has begun.
 pub(crate) fn create(conn: &Connection) -> rusqlite::Result<()> {
     conn.execute_batch(TABLES)?;
+    complete(conn)?;
     conn.execute_batch(&format!(
         "PRAGMA application_id={APPLICATION}; PRAGMA user_version={VERSION};"
     ))
+}
+
+/// Makes the tables that an earlier agent's store lacks.
+pub(crate) fn complete(conn: &Connection) -> rusqlite::Result<()> {
+    conn.execute_batch(LATER)
 }
 
 /// Looks at an open file without changing it.
@@ -136,6 +146,10 @@ pub(crate) fn read_books(conn: &Connection) -> rusqlite::Result<Option<Books>> {
 
 /// The ranges that are not yet told, but for damaged ones.
 pub(crate) fn read_gaps(conn: &Connection) -> rusqlite::Result<Gaps> {
+    let find = "SELECT count(*) FROM sqlite_schema WHERE name = 'gap'";
+    if conn.query_row(find, [], |row| row.get::<_, i64>(0))? == 0 {
+        return Ok(Gaps::default());
+    }
     let mut select = conn.prepare_cached("SELECT first, last, count, reason, sum FROM gap")?;
     let mut rows = select.query([])?;
     let mut gaps = Vec::new();

@@ -325,25 +325,19 @@ impl Store {
 
     /// Reads every row and compares what is there with what the counters say.
     pub(crate) fn verify(&self) -> Result<Verdict, StoreError> {
-        let mut verdict = Verdict { pending_by_ledger: self.books.pending(), ..Verdict::default() };
-        let stored = schema::read_books(&self.conn)?;
-        verdict.balances = self.ledger()?.balances() && stored.is_some_and(|b| b == self.books);
-        verdict.gaps_agree = self.books.gaps_agree();
-        let (mut id, mut free) = (i64::MIN, 1);
-        while let Some(row) = lanes::after(&self.conn, id)? {
-            id = row.id;
-            let Some((_, row)) = row.trusted() else {
-                verdict.damaged_rows += 1;
-                continue;
-            };
-            let end = row.first_seq + u64::from(row.records);
-            if row.first_seq < free || end > self.books.next_seq() {
-                verdict.misnumbered_rows += 1;
+        lanes::verify(&self.conn, &self.books)
+    }
+
+    /// Takes out every row that is damaged.
+    pub(crate) fn mend(&mut self) -> Result<(), StoreError> {
+        let mut last = i64::MIN;
+        while let Some(row) = lanes::after(&self.conn, last)? {
+            last = row.id;
+            if row.trusted().is_none() {
+                self.write(|conn, books| lanes::discard_damaged(conn, books, &[RowId(last)]))?;
             }
-            free = end;
-            verdict.pending_by_rows += u64::from(row.records);
         }
-        Ok(verdict)
+        Ok(())
     }
 
     /// Opens the connection again after a read or write error: `SQLite` asks for that before the

@@ -47,6 +47,8 @@ pub(crate) enum Kind {
     Full,
     /// `EIO`.
     Broken,
+    /// `EIO`, of syncs only.
+    Unsynced,
     /// A bit of what is read is another.
     Flip,
 }
@@ -204,11 +206,23 @@ fn note(file: String, change: Change) {
     lab.trace.push(Op { file, change, mirror: mirror.map(Into::into) });
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Call {
+    Read,
+    Write,
+    Sync,
+}
+
 /// Whether this call is one that fails.
-fn fails(file: *mut ffi::sqlite3_file, is_read: bool) -> Option<Kind> {
+fn fails(file: *mut ffi::sqlite3_file, call: Call) -> Option<Kind> {
     name_of(file)?;
     let mut lab = lab();
-    let fault = lab.fault.as_mut().filter(|fault| (fault.kind == Kind::Flip) == is_read)?;
+    let concerns = |kind| match kind {
+        Kind::Full | Kind::Broken => call != Call::Read,
+        Kind::Unsynced => call == Call::Sync,
+        Kind::Flip => call == Call::Read,
+    };
+    let fault = lab.fault.as_mut().filter(|fault| concerns(fault.kind))?;
     if fault.after > 0 {
         fault.after -= 1;
         return None;
@@ -259,7 +273,7 @@ unsafe extern "C" fn read(
     place: ffi::sqlite3_int64,
 ) -> c_int {
     let code = below!(file, xRead, to, length, place);
-    if code == ffi::SQLITE_OK && fails(file, true).is_some() {
+    if code == ffi::SQLITE_OK && fails(file, Call::Read).is_some() {
         let length = usize::try_from(length).unwrap();
         // SAFETY: SQLite gave a buffer of this length.
         let bytes = unsafe { std::slice::from_raw_parts_mut(to.cast::<u8>(), length) };
@@ -287,7 +301,7 @@ unsafe extern "C" fn write(
         }
         code
     };
-    match fails(file, false) {
+    match fails(file, Call::Write) {
         Some(Kind::Full) => {
             put(length / 2);
             ffi::SQLITE_FULL
@@ -298,7 +312,7 @@ unsafe extern "C" fn write(
 }
 
 unsafe extern "C" fn truncate(file: *mut ffi::sqlite3_file, size: ffi::sqlite3_int64) -> c_int {
-    if fails(file, false).is_some() {
+    if fails(file, Call::Write).is_some() {
         return ffi::SQLITE_IOERR_TRUNCATE;
     }
     let code = below!(file, xTruncate, size);
@@ -311,7 +325,7 @@ unsafe extern "C" fn truncate(file: *mut ffi::sqlite3_file, size: ffi::sqlite3_i
 unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, _: c_int) -> c_int {
     // The disk is of our making: what is synced is what the trace says, and a real sync only
     // takes time.
-    match fails(file, false) {
+    match fails(file, Call::Sync) {
         Some(Kind::Full) => ffi::SQLITE_FULL,
         Some(_) => ffi::SQLITE_IOERR_FSYNC,
         None => {

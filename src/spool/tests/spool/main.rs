@@ -10,4 +10,5 @@ mod damage;
 mod gaps;
 mod kit;
 mod model;
+mod offline;
 mod promises;

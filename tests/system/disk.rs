@@ -1,0 +1,175 @@
+//! The real agent on a disk that fills up, and on one that the kernel makes read-only: it keeps
+//! running, delivers what it holds, counts what it could not keep, and recovers without a human.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use candor_tests::{Agent, Collector, Settings, eventually, need};
+use serde_json::Value;
+
+/// Runs a program of the host; whether it did what it was asked.
+fn done(program: &str, arguments: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// A file system at a directory, taken away when this is dropped.
+struct Mount(PathBuf);
+
+impl Mount {
+    /// Mounts it; `None` where this user may not.
+    fn make(arguments: &[&str], dir: &Path) -> Option<Self> {
+        fs::create_dir_all(dir).unwrap();
+        let mut all = arguments.to_vec();
+        let place = dir.to_str().unwrap();
+        all.push(place);
+        done("mount", &all).then(|| Self(dir.to_owned()))
+    }
+
+    /// Writes a file until nothing more fits.
+    fn fill(&self) -> PathBuf {
+        let path = self.0.join("filler");
+        let mut file = File::create(&path).unwrap();
+        for size in [64 * 1024, 4096] {
+            while file.write_all(&vec![0x5a; size]).is_ok() {}
+        }
+        path
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        // Lazily: in a failing test the agent may still have files open in it.
+        let _ = done("umount", &["-l", self.0.to_str().unwrap()]);
+    }
+}
+
+fn count(status: &Value, key: &str) -> u64 {
+    status["events"][key].as_u64().unwrap()
+}
+
+fn full(status: &Value) -> u64 {
+    status["events"]["dropped_by_reason"]["spool_full"].as_u64().unwrap()
+}
+
+fn balanced(status: &Value) {
+    let known = ["uploaded", "dropped", "pending"].map(|key| count(status, key));
+    assert_eq!(count(status, "generated"), known.iter().sum::<u64>(), "{status}");
+}
+
+/// The collector has exactly what the agent says that it has.
+fn agree(agent: &Agent, collector: &Collector) {
+    let status = agent.status();
+    balanced(&status);
+    let records = collector.records();
+    let mut numbers: Vec<u64> = records.iter().map(|r| r["seq"].as_u64().unwrap()).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert_eq!(numbers.len(), records.len(), "a record came twice");
+    assert_eq!(numbers.len() as u64, count(&status, "uploaded"), "{status}");
+    assert_eq!(count(&status, "generated") - count(&status, "dropped"), numbers.len() as u64);
+}
+
+fn settings(collector: &Collector) -> Settings {
+    Settings::to(collector, 3).replace("200ms", "100ms").replace("500ms", "200ms")
+}
+
+#[test]
+fn a_full_16_mib_file_system_stops_nothing_and_what_it_could_not_keep_is_counted() {
+    let mut collector = Collector::prepare();
+    let mut agent = Agent::prepare(&settings(&collector));
+    let state = agent.root().join("var/lib/candor");
+    let mount = Mount::make(&["-t", "tmpfs", "-o", "size=16m,mode=0700", "tmpfs"], &state);
+    if !need("root and mount", mount.is_some()) {
+        return;
+    }
+    let mount = mount.unwrap();
+    agent.run();
+    eventually("records wait", || (count(&agent.status(), "pending") > 20).then_some(()));
+    let filler = mount.fill();
+    let before = agent.status();
+
+    // No endpoint and no room: it goes on, and says what it costs.
+    let status = eventually("losses are counted", || {
+        let status = agent.status();
+        (full(&status) > full(&before) + 20).then_some(status)
+    });
+    balanced(&status);
+    assert!(count(&status, "pending") > 0, "{status}");
+
+    // Still no room, but the collector is back: what it holds is delivered and taken out.
+    collector.serve();
+    eventually("delivery on the full disk", || {
+        let now = agent.status();
+        balanced(&now);
+        (count(&now, "uploaded") >= count(&status, "pending")).then_some(())
+    });
+    assert!(agent.status()["upload"]["state"] == "ok", "{}", agent.log());
+
+    // Room again, and nobody does anything.
+    fs::remove_file(filler).unwrap();
+    eventually("the reserve is back", || state.join("spool.reserve").exists().then_some(()));
+    let status = agent.status();
+    eventually("no loss any more", || {
+        let now = agent.status();
+        assert!(full(&now) <= full(&status) + 60, "it goes on losing: {now}");
+        (count(&now, "generated") > count(&status, "generated") + 100).then_some(())
+    });
+    agent.settle();
+    agree(&agent, &collector);
+    // A start on a full disk is a start like another.
+    let filler = mount.fill();
+    assert!(agent.stop().success(), "{}", agent.log());
+    agent.run();
+    fs::remove_file(filler).unwrap();
+    agent.settle();
+    agree(&agent, &collector);
+    agent.kill();
+}
+
+#[test]
+fn a_file_system_that_turns_read_only_costs_what_comes_meanwhile_and_nothing_else() {
+    let collector = Collector::start();
+    let mut agent = Agent::prepare(&settings(&collector));
+    let state = agent.root().join("var/lib/candor");
+    let image = agent.path("image");
+    File::create(&image).unwrap().set_len(32 << 20).unwrap();
+    let image = image.to_str().unwrap();
+    let made = done("mkfs.ext4", &["-q", "-F", "-e", "remount-ro", image]);
+    let mount = Mount::make(&["-o", "loop,errors=remount-ro", image], &state);
+    let Some(mount) = mount.filter(|_| made) else {
+        assert!(!need("root, mount, mkfs.ext4 and a loop device", false));
+        return;
+    };
+    agent.run();
+    eventually("it delivers", || (count(&agent.status(), "uploaded") > 20).then_some(()));
+    // What the kernel does after an error of the disk.
+    let device = device(&mount.0);
+    fs::write(format!("/sys/fs/ext4/{device}/trigger_fs_error"), "1").unwrap();
+    assert!(File::create(mount.0.join("probe")).is_err(), "the file system is read-only");
+    let before = agent.status();
+    eventually("it says that it cannot write", || agent.log().contains("linger").then_some(()));
+    let status = agent.status();
+    balanced(&status);
+    assert_eq!(count(&status, "generated"), count(&before, "generated"), "nothing is committed");
+
+    let remounted = done("mount", &["-o", "remount,rw", mount.0.to_str().unwrap()]);
+    assert!(remounted, "the file system is writable again");
+    eventually("it goes on by itself", || {
+        (count(&agent.status(), "uploaded") > count(&before, "uploaded") + 20).then_some(())
+    });
+    agent.settle();
+    agree(&agent, &collector);
+    assert_eq!(count(&agent.status(), "dropped"), 0, "{}", agent.log());
+    agent.kill();
+}
+
+/// The block device of a mount, as the kernel names it.
+fn device(dir: &Path) -> String {
+    let output = Command::new("findmnt").args(["-n", "-o", "SOURCE"]).arg(dir).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.trim().rsplit('/').next().unwrap().to_owned()
+}
