@@ -8,7 +8,8 @@
 //!
 //! # Invariants
 //! - Nothing is read while policy says `LimitDiagnosticLogCollection`, nor below level 3; what was
-//!   logged meanwhile is not caught up on.
+//!   logged meanwhile is not caught up on, and neither is what was logged before the first look:
+//!   raising the level tells nothing from before.
 //! - At most [`PER_SOURCE`] records of a source and [`MAX_RECORDS`] in all; the others are counted.
 //! - The message is scrubbed at the door, as every diagnostic text; a line's serial numbers, which
 //!   no scrubber can tell from other words, are hidden here.
@@ -17,7 +18,6 @@
 //! A journal that does not answer in time is a lost round.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use candor_model::events::log::{Entry, Severity};
 use candor_model::{EventDef as _, Level, Record, UnixNanos};
@@ -33,8 +33,6 @@ use journal::Journal;
 const PER_SOURCE: usize = 20;
 /// Of all sources in a window.
 const MAX_RECORDS: usize = 300;
-/// How far the first look goes back.
-const FIRST_WINDOW: Duration = Duration::from_mins(15);
 /// Severities go from 0 to 7; 4 is a warning.
 const WARNING: u8 = 4;
 /// The longest source.
@@ -64,7 +62,7 @@ impl Logs {
     }
 
     fn lines(&mut self, host: &Host, now: Moment) -> Result<Vec<Line>, ProbeError> {
-        let since = now.wall.0.saturating_sub(u64::try_from(FIRST_WINDOW.as_nanos()).unwrap_or(0));
+        let since = now.wall.0;
         let is_first = !std::mem::replace(&mut self.has_looked, true);
         if let Some(program) = Journal::program(host) {
             return self.journal.read(&program, UnixNanos(since));

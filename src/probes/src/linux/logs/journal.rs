@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //! - Only the fields of [`FIELDS`] are asked for: no command lines, no users, no host names.
-//! - The first look begins at most a quarter of an hour ago; each later one after the last record.
+//! - The first look begins when it is made; each later one after the last record that was seen.
 //! - At most [`MAX_LINES`] records a look: of more, the newest.
 //!
 //! A record of another form is left out; a journal that does not answer in time is an error.
@@ -26,6 +26,8 @@ const FIELDS: &str =
 #[derive(Debug, Default)]
 pub(super) struct Journal {
     cursor: Option<String>,
+    /// When the first look was made, while no record has been seen.
+    begun: Option<UnixNanos>,
 }
 
 impl Journal {
@@ -42,6 +44,7 @@ impl Journal {
         program: &PathBuf,
         first: UnixNanos,
     ) -> Result<Vec<Line>, ProbeError> {
+        let first = *self.begun.get_or_insert(first);
         let since = match &self.cursor {
             Some(cursor) => format!("--after-cursor={cursor}"),
             None => format!("--since=@{}", first.0 / 1_000_000_000),
@@ -51,7 +54,7 @@ impl Journal {
         let output = child::run(program, &arguments, DEADLINE)?;
         if output.code != Some(0) {
             // The cursor's record may be gone for good; the next look begins anew.
-            self.cursor = None;
+            *self = Self::default();
             let source = std::io::Error::other("journalctl failed");
             return Err(ProbeError::Read { path: program.clone(), source });
         }
