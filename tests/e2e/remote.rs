@@ -1,6 +1,7 @@
 //! Remote settings: a signed document lowers, nothing else does, and nothing of it raises.
 
 use std::fs;
+use std::net::TcpListener;
 use std::process::Command;
 
 use candor_tests::{Agent, Collector, Settings, eventually, programs};
@@ -312,6 +313,41 @@ fn every_fetch_is_audited_where_policy_asks_for_it_and_only_what_matters_elsewhe
     let written = words(&quiet);
     assert_eq!(written.first().map(String::as_str), Some("accepted"));
     assert!(written[1..].iter().all(|word| word == "refused"), "{written:?}");
+}
+
+/// Whether somebody has connected since the last question.
+fn was_asked(listener: &TcpListener) -> bool {
+    // Dropped at once: the agent's handshake fails, and so does its fetch.
+    std::iter::from_fn(|| listener.accept().ok()).count() > 0
+}
+
+#[test]
+fn nobody_is_asked_while_telemetry_is_off_or_remote_settings_are_not_wanted() {
+    let collector = Collector::start();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let endpoint = format!("\"https://{}\"", listener.local_addr().unwrap());
+    let asking = wanting(&collector, 1).with("SettingsEndpoint", &endpoint);
+    let agent = Agent::start(&asking);
+    eventually("it is asked at the start", || was_asked(&listener).then_some(()));
+    for settings in [
+        asking.clone().with("DisableOneSettingsDownloads", "1"),
+        asking.clone().with("SettingsKeys", "[]"),
+        asking.clone().with("UploadEnabled", "0"),
+    ] {
+        agent.configure(&settings);
+        assert_eq!(agent.ctl(&["reload"]).code, Some(0));
+        // One that was under way when the settings changed.
+        let _before = was_asked(&listener);
+        for _ in 0..3 {
+            assert_eq!(agent.ctl(&["reload"]).code, Some(0));
+            agent.settle();
+        }
+        assert!(!was_asked(&listener), "{}", settings.text());
+        agent.configure(&asking);
+        assert_eq!(agent.ctl(&["reload"]).code, Some(0));
+        eventually("it is asked again", || was_asked(&listener).then_some(()));
+    }
 }
 
 #[test]
