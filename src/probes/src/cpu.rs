@@ -26,7 +26,11 @@ use crate::window::{Continuity, Window};
 use crate::{Host, Moment, Probe, ProbeError, Rhythm};
 
 #[cfg(unix)]
+mod cores;
+#[cfg(unix)]
 mod linux;
+#[cfg(unix)]
+pub(crate) use cores::Cores;
 #[cfg(unix)]
 use linux::Reader;
 #[cfg(unix)]

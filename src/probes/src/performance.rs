@@ -1,5 +1,5 @@
-//! The probes of level 2: how the host and its services perform. Made together, since some look at
-//! what the others report.
+//! The probes of levels 2 and 3 that tell how the host and its services perform. Made together,
+//! since some look at what the others report.
 //!
 //! # Invariants
 //! - Nothing here runs below level 2.
@@ -31,5 +31,8 @@ pub(crate) fn probes(settings: &Settings) -> Vec<Box<dyn Probe>> {
         Box::new(crate::reliability::Reliability::default()),
     ]);
     all.push(Box::new(Anomalies::new(&board)));
+    #[cfg(unix)]
+    all.push(Box::new(cpu::Cores::new()));
+    all.push(Box::new(processes::ProcessUse::default()));
     all
 }

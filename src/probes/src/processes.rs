@@ -21,6 +21,7 @@ use crate::window::Continuity;
 use crate::{Host, Moment, Probe, ProbeError, Rhythm};
 
 mod applications;
+mod by_name;
 mod count;
 #[cfg(unix)]
 mod linux;
@@ -32,6 +33,7 @@ mod windows;
 use windows::Reader;
 
 pub(crate) use applications::Applications;
+pub(crate) use by_name::ProcessUse;
 pub(crate) use count::ProcessCount;
 
 /// How many are told by CPU, and how many by memory.
@@ -59,6 +61,8 @@ struct Seen {
     name: String,
     state: Option<State>,
     cpu: Option<Duration>,
+    /// Of this, the time in user mode.
+    user: Option<Duration>,
     memory: Option<u64>,
     threads: Option<u64>,
     handles: Option<u64>,

@@ -85,7 +85,7 @@ fn parse(text: &[u8]) -> Option<Reading> {
 }
 
 /// From the kernel's order to that of the catalog.
-fn modes(row: [u64; 8]) -> Option<[u64; MODES]> {
+pub(super) fn modes(row: [u64; 8]) -> Option<[u64; MODES]> {
     let [user, nice, system, idle, iowait, irq, softirq, steal] = row;
     let modes = [user, nice, system, idle, iowait, irq.checked_add(softirq)?, steal];
     // What cannot be summed is no count of ticks; summing later can then not overflow.

@@ -192,6 +192,9 @@ impl Probe for Applications {
 
     fn report(&mut self, host: &Host, now: Moment) -> Result<Vec<Record>, ProbeError> {
         let snapshot = self.reader.read(host, now)?;
+        if snapshot.total == 0 {
+            return Ok(Vec::new());
+        }
         let ids = snapshot.processes.iter().map(|seen| seen.pid).collect();
         // Everything is read already: a look costs nothing.
         self.starts.note(ids, usize::MAX, |id| {

@@ -94,6 +94,7 @@ impl Reader {
 struct Stat<'a> {
     name: &'a [u8],
     state: Option<State>,
+    user_ticks: u64,
     cpu_ticks: u64,
     threads: Option<u64>,
     start_ticks: u64,
@@ -109,6 +110,7 @@ impl Stat<'_> {
             name: clean(self.name),
             state: self.state,
             cpu: Some(Duration::from_millis(self.cpu_ticks.saturating_mul(TICK))),
+            user: Some(Duration::from_millis(self.user_ticks.saturating_mul(TICK))),
             memory: self.pages.zip(page).and_then(|(pages, page)| pages.checked_mul(page)),
             threads: self.threads,
             handles: None,
@@ -143,7 +145,7 @@ fn parse(text: &[u8]) -> Option<Stat<'_>> {
     let pages = after.nth(1).and_then(number);
     let name = text.get(open + 1..close)?;
     let cpu_ticks = user.checked_add(system)?;
-    Some(Stat { name, state, cpu_ticks, threads, start_ticks, pages })
+    Some(Stat { name, state, user_ticks: user, cpu_ticks, threads, start_ticks, pages })
 }
 
 fn state(word: &[u8]) -> Option<State> {
@@ -189,7 +191,7 @@ mod tests {
         let stat = parse(STAT.as_bytes()).unwrap();
         assert_eq!(stat.name, b"a) S (b");
         assert_eq!(stat.state, Some(State::Running));
-        assert_eq!((stat.cpu_ticks, stat.threads), (200, Some(3)));
+        assert_eq!((stat.user_ticks, stat.cpu_ticks, stat.threads), (150, 200, Some(3)));
         assert_eq!((stat.start_ticks, stat.pages), (12345, Some(1000)));
     }
 

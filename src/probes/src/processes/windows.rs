@@ -72,6 +72,7 @@ fn seen(process: &sysinfo::Process) -> Seen {
         name: clean(process.name().as_encoded_bytes()),
         state: None,
         cpu: is_open.then(|| Duration::from_millis(process.accumulated_cpu_time())),
+        user: None,
         memory: Some(process.memory()),
         threads: None,
         handles: process.open_files().and_then(|handles| u64::try_from(handles).ok()),
