@@ -27,7 +27,8 @@ pub use change::{Author, act, changes, changes_since};
 pub struct Entry {
     /// When, RFC 3339.
     pub time: String,
-    /// `level`, `upload`, `endpoint` or `pins`; `remote` for what remote settings lower and
+    /// `level`, `upload`, `endpoint` or `pins`; `test` for a connection that its owner asked for while
+    /// telemetry was off; `remote` for what remote settings lower and
     /// `remote_fetch` for what came of fetching them, which both stay on this host.
     pub subject: String,
     /// The value before.

@@ -119,6 +119,7 @@ pub struct Agent {
     dir: TempDir,
     process: Option<Child>,
     host_root: Option<PathBuf>,
+    within: Vec<String>,
 }
 
 impl Agent {
@@ -132,6 +133,7 @@ impl Agent {
             dir: tempfile::tempdir().expect("a temporary directory"),
             process: None,
             host_root: None,
+            within: Vec::new(),
         };
         agent.configure(settings);
         agent
@@ -141,6 +143,29 @@ impl Agent {
     #[must_use]
     pub fn on_host(mut self, host_root: &Path) -> Self {
         self.host_root = Some(host_root.to_owned());
+        self
+    }
+
+    /// The same, started by this command, which must replace itself by it: another network, another user.
+    #[must_use]
+    pub fn within(mut self, command: &[&str]) -> Self {
+        self.within = command.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
+    /// The same, with the state directory that an earlier agent left.
+    ///
+    /// # Panics
+    /// When it cannot be copied.
+    #[must_use]
+    pub fn with_state(self, earlier: &Path) -> Self {
+        for file in
+            fs::read_dir(earlier).expect("the earlier state").map(|file| file.expect("a file"))
+        {
+            let copy = self.path("var/lib/candor").join(file.file_name());
+            fs::create_dir_all(copy.parent().expect("a parent")).expect("directories");
+            fs::copy(file.path(), copy).expect("a copy");
+        }
         self
     }
 
@@ -214,7 +239,14 @@ impl Agent {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(&programs().agentd);
+        let mut command = match self.within.split_first() {
+            None => Command::new(&programs().agentd),
+            Some((first, others)) => {
+                let mut command = Command::new(first);
+                command.args(others).arg(&programs().agentd);
+                command
+            }
+        };
         command.args(["run", "--root"]).arg(self.root());
         if let Some(host_root) = &self.host_root {
             command.arg("--host-root").arg(host_root);
@@ -291,6 +323,66 @@ impl Agent {
         let id = i32::try_from(process.id()).expect("a process id");
         kill(nix::unistd::Pid::from_raw(id), Signal::SIGTERM).expect("it can be asked");
         eventually("agentd stops", || process.try_wait().expect("its end"))
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    /// When it does not run.
+    #[cfg(unix)]
+    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+        let id = i32::try_from(self.id()).expect("a process id");
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(id), signal).expect("it runs");
+    }
+
+    /// One request over its socket, without `agentctl`: the status and the JSON.
+    ///
+    /// # Panics
+    /// When nobody answers, or not in JSON.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn ask(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        let length = body.len();
+        let head =
+            format!("{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n");
+        let answer = self.raw(format!("{head}{body}").as_bytes()).expect("an answer");
+        let text = String::from_utf8(answer).expect("UTF-8");
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        (status.expect("a status"), serde_json::from_str(body).expect("JSON"))
+    }
+
+    /// Bytes over its socket, and whatever comes back until it closes; one that does not is an error
+    /// after 20 s.
+    ///
+    /// # Errors
+    /// What the socket says.
+    #[cfg(unix)]
+    pub fn raw(&self, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+        use std::io::{Read as _, Write as _};
+        let path = self.root().join("run/candor/agent.sock");
+        let mut stream = std::os::unix::net::UnixStream::connect(path)?;
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(20)))?;
+        // It may answer and close before it has read everything.
+        let _ = stream.write_all(bytes);
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let mut answer = Vec::new();
+        match stream.read_to_end(&mut answer) {
+            Err(error) if error.kind() != std::io::ErrorKind::ConnectionReset => Err(error),
+            _ => Ok(answer),
+        }
+    }
+
+    /// Stops it in its tracks, or lets it go on: no handler sees either.
+    ///
+    /// # Panics
+    /// When it does not run.
+    #[cfg(unix)]
+    pub fn freeze(&self, frozen: bool) {
+        use nix::sys::signal::{Signal, kill};
+        let id = i32::try_from(self.id()).expect("a process id");
+        let signal = if frozen { Signal::SIGSTOP } else { Signal::SIGCONT };
+        kill(nix::unistd::Pid::from_raw(id), signal).expect("it can be told");
     }
 
     /// Its process id.
