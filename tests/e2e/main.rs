@@ -7,14 +7,14 @@ mod bad_input;
 mod delivery;
 mod diagnosis;
 mod endpoint;
+#[cfg(target_os = "linux")]
+mod hostile;
 mod kills;
 mod levels;
 mod off;
-mod preview;
-mod remote;
-mod steering;
 #[cfg(unix)]
-mod strangers;
+mod lifecycle;
+mod preview;
 #[cfg(target_os = "linux")]
 mod purge;
 mod raise;
@@ -23,3 +23,4 @@ mod silence;
 #[cfg(unix)]
 mod terminal;
 mod upgrade;
+#[cfg(unix)]
