@@ -11,16 +11,19 @@ mod endpoint;
 mod hostile;
 mod kills;
 mod levels;
-mod off;
 #[cfg(unix)]
 mod lifecycle;
+mod off;
 mod preview;
 #[cfg(target_os = "linux")]
 mod purge;
 mod raise;
+mod remote;
 #[cfg(target_os = "linux")]
 mod silence;
+mod steering;
+#[cfg(unix)]
+mod strangers;
 #[cfg(unix)]
 mod terminal;
 mod upgrade;
-#[cfg(unix)]
