@@ -1,5 +1,8 @@
 //! kill -9 in the middle of work: the ledger holds, and the collector misses nothing that was acknowledged.
 
+#[cfg(unix)]
+use std::time::Duration;
+
 use candor_tests::{Agent, Collector, Settings, eventually};
 
 use crate::delivery::{assert_balanced, sequence};
@@ -55,4 +58,34 @@ fn kills_of_the_collector_lose_and_double_nothing() {
     let uploaded = status["events"]["uploaded"].as_u64().unwrap();
     assert_eq!(status["events"]["dropped"], 0, "{status}");
     assert_eq!(sequence(&collector.records()), (1..=uploaded).collect());
+}
+
+/// How long a process is stopped; a minute in the long suite.
+#[cfg(unix)]
+fn standstill() -> Duration {
+    Duration::from_secs(if std::env::var_os("CANDOR_LONG").is_some() { 60 } else { 3 })
+}
+
+#[cfg(unix)]
+#[test]
+fn a_standstill_of_the_agent_loses_and_doubles_nothing() {
+    let collector = Collector::start();
+    let settings = Settings::to(&collector, 3).replace("200ms", "100ms").replace("500ms", "100ms");
+    let agent = Agent::start(&settings);
+    for _ in 0..3 {
+        agent.freeze(true);
+        // The one thing that is waited for is that time passes.
+        std::thread::sleep(standstill() / 3);
+        agent.freeze(false);
+        let before = agent.status()["events"]["uploaded"].as_u64().unwrap();
+        eventually("work goes on", || {
+            (agent.status()["events"]["uploaded"].as_u64()? > before).then_some(())
+        });
+    }
+    agent.settle();
+    let status = agent.status();
+    assert_balanced(&status);
+    assert_eq!(status["events"]["dropped"], 0, "{status}");
+    let generated = status["events"]["generated"].as_u64().unwrap();
+    assert_eq!(sequence(&collector.records()), (1..=generated).collect());
 }

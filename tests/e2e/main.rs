@@ -9,11 +9,14 @@ mod diagnosis;
 mod endpoint;
 #[cfg(target_os = "linux")]
 mod hostile;
+mod flips;
 mod kills;
 mod levels;
 #[cfg(unix)]
 mod lifecycle;
+mod misbehaviour;
 mod off;
+mod outage;
 mod preview;
 #[cfg(target_os = "linux")]
 mod purge;

@@ -66,6 +66,8 @@ pub(crate) struct Goal {
     pub(crate) unlimited: bool,
     /// The first request is one row: a hold is probed.
     pub(crate) probe: bool,
+    /// Also where another endpoint serves.
+    pub(crate) begin_with_preferred: bool,
 }
 
 /// How a drain ended.
@@ -134,7 +136,7 @@ impl Drain<'_> {
     /// Sends until nothing waits or something is in the way at every endpoint.
     pub(crate) async fn run(mut self, inbox: &mut Inbox) -> Outcome {
         let mut preferred = Outcome::Interrupted;
-        for place in self.memory.route.order() {
+        for place in self.memory.route.order(self.goal.begin_with_preferred) {
             let Some(destination) = self.memory.route.at(place).cloned() else { break };
             let outcome = self.serve(&destination, inbox).await;
             if !matches!(outcome, Outcome::Trouble { .. }) {

@@ -46,10 +46,12 @@ impl Route {
         self.destinations.get(place)
     }
 
-    /// Places in the order in which a drain tries them.
-    pub(crate) fn order(&self) -> Vec<usize> {
-        let others = (0..self.destinations.len()).filter(|place| *place != self.serving);
-        std::iter::once(self.serving).chain(others).collect()
+    /// Places in the order in which a drain tries them: the one that serves, or the preferred one,
+    /// before the others.
+    pub(crate) fn order(&self, begin_with_preferred: bool) -> Vec<usize> {
+        let first = if begin_with_preferred { 0 } else { self.serving };
+        let others = (0..self.destinations.len()).filter(|place| *place != first);
+        std::iter::once(first).chain(others).collect()
     }
 
     /// This endpoint takes records. Whether that is news.
@@ -58,7 +60,7 @@ impl Route {
         place.is_some_and(|place| std::mem::replace(&mut self.serving, place) != place)
     }
 
-    /// Begins with the preferred one again.
+    /// None serves: the preferred one is what is said and tried.
     pub(crate) fn prefer(&mut self) {
         self.serving = 0;
     }
@@ -99,11 +101,12 @@ mod tests {
     #[test]
     fn the_preferred_endpoint_comes_first_and_after_the_one_that_serves() {
         let mut route = Route::of(&settings(&["https://b", "https://a", "https://c"]));
-        assert_eq!(route.order(), [0, 1, 2], "an endpoint that is named twice is tried once");
+        assert_eq!(route.order(false), [0, 1, 2], "an endpoint that is named twice is tried once");
         let third = "https://c".parse().unwrap();
         assert!(route.serves(&third));
         assert!(!route.serves(&third));
-        assert_eq!(route.order(), [2, 0, 1]);
+        assert_eq!(route.order(false), [2, 0, 1]);
+        assert_eq!(route.order(true), [0, 1, 2]);
         assert_eq!(route.serving().unwrap().endpoint.host, "c");
         route.prefer();
         assert_eq!(route.serving().unwrap().endpoint.host, "a");

@@ -229,7 +229,6 @@ impl Running {
                 Wake::Settings => self.obey(),
                 Wake::Flush => self.flush().await,
                 Wake::Due => {
-                    self.memory.route.prefer();
                     self.drain(Level::Full, false).await;
                 }
                 Wake::Security => {
@@ -335,7 +334,9 @@ impl Running {
         self.ledger.mark_unchanged();
         self.security_seen = Some(self.security());
         let probe = matches!(self.phase, Phase::Hold { .. });
-        let outcome = self.send(Goal { up_to, unlimited, probe }).await;
+        let begin_with_preferred = up_to == Level::Full && !unlimited;
+        let goal = Goal { up_to, unlimited, probe, begin_with_preferred };
+        let outcome = self.send(goal).await;
         let now = Instant::now();
         let drained = matches!(outcome, Outcome::Drained);
         match outcome {
