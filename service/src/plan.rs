@@ -101,3 +101,62 @@ fn resource(effective: &Effective, install_id: &str) -> Vec<u8> {
     }
     resource.encode()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use candor_platform::Layout;
+    use candor_policy::Sources;
+
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_mins(1);
+
+    /// A host that samples every minute, uploads every two, and wants remote settings.
+    fn snapshot() -> Snapshot {
+        let root = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Some(root.path()));
+        std::fs::create_dir_all(layout.config_file().parent().unwrap()).unwrap();
+        let text = "EventsEndpoint = \"https://t.example\"\nSettingsEndpoint = \"https://s.example\"\n\
+                    SettingsKeys = [\"RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3\"]\n\
+                    [sample]\ninterval = \"1m\"\n[upload]\ninterval = \"2m\"\n";
+        std::fs::write(layout.config_file(), text).unwrap();
+        Sources::new(&layout, None).load()
+    }
+
+    #[test]
+    fn intervals_from_afar_only_lengthen_the_hosts_own() {
+        let mut snapshot = snapshot();
+        for (floor, sample, report) in
+            [(MINUTE / 60, MINUTE, MINUTE * 2), (MINUTE * 10, MINUTE * 10, MINUTE * 10)]
+        {
+            snapshot.effective.lowering.min_sample_interval = Some(floor);
+            snapshot.effective.lowering.min_upload_interval = Some(floor);
+            let plan = Plan::of(&snapshot, "me");
+            assert_eq!(plan.collecting.intervals, Intervals { sample, report });
+            assert_eq!(plan.upload.interval, report);
+        }
+    }
+
+    #[test]
+    fn a_stop_collects_nothing_holds_the_upload_and_goes_on_asking() {
+        let mut snapshot = snapshot();
+        let plan = Plan::of(&snapshot, "me");
+        assert!(plan.collecting.has_receiver && plan.upload.hold.is_none());
+        snapshot.effective.lowering.stop = Some("version 7 says stop".to_owned());
+        let plan = Plan::of(&snapshot, "me");
+        assert!(!plan.collecting.has_receiver);
+        let hold = plan.upload.hold.as_ref().unwrap();
+        assert_eq!((hold.reason, hold.detail.as_str()), (Reason::Policy, "version 7 says stop"));
+        let asked = plan.remote.unwrap();
+        assert_eq!(asked.destination.endpoint.to_string(), "https://s.example");
+    }
+
+    #[test]
+    fn nobody_is_asked_while_it_is_unknown_what_policy_says_about_the_way() {
+        let mut snapshot = snapshot();
+        snapshot.effective.hold = Some("policy.d/10-org.toml: malformed".to_owned());
+        assert!(Plan::of(&snapshot, "me").remote.is_none());
+    }
+}
