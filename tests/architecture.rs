@@ -17,7 +17,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("upload", &["model", "policy", "otlp", "spool"]),
     ("control", &["model", "platform"]),
     ("pipeline", &["model", "platform", "otlp", "policy", "privacy", "probes"]),
-    ("ctl", &["model", "platform", "otlp", "policy", "probes", "pipeline", "upload", "control"]),
+    (
+        "ctl",
+        &[
+            "model", "platform", "otlp", "policy", "probes", "spool", "pipeline", "upload",
+            "control",
+        ],
+    ),
     ("collector", &["model", "platform", "otlp"]),
     (
         "service",
@@ -28,7 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("try", &["tests"]),
     ("tests", &[]),
-    ("bench", &["tests"]),
+    ("bench", &["model", "otlp", "platform", "probes", "spool", "tests", "upload"]),
 ];
 
 fn workspace() -> PathBuf {

@@ -8,11 +8,13 @@ use std::rc::Rc;
 
 use candor_control::Service;
 use candor_control::protocol::{
-    DisableRequest, ExplainedLayer, Explanation, FlushDone, FlushRequest, LevelChanged,
-    LevelRequest, LevelStatus, Refusal, Reloaded, Stats, Status, UploadChanged,
+    AuditReport, DeadRecords, DisableRequest, ExplainedLayer, Explanation, FlushDone, FlushRequest,
+    LevelChanged, LevelRequest, LevelStatus, Refusal, Reloaded, ReplayRequest, Replayed, Stats,
+    Status, UploadChanged,
 };
 use candor_platform::Peer;
 use candor_policy::trail::Author;
+use candor_spool::Spool;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::board::Board;
@@ -34,6 +36,15 @@ impl Api {
         let stopping = || Refusal::failed("the agent is stopping");
         self.requests.send(request(done)).await.map_err(|_| stopping())?;
         answer.await.map_err(|_| stopping())
+    }
+
+    /// The open store.
+    fn spool(&self) -> Result<Spool, Refusal> {
+        let view = self.board.view();
+        view.as_ref().map(crate::engine::View::spool).ok_or_else(|| {
+            Refusal::failed("telemetry is off and the store is closed")
+                .remedy("turn it on, or stop the agent and ask again")
+        })
     }
 
     async fn set_upload(
@@ -105,5 +116,17 @@ impl Service for Api {
 
     async fn reload(&self, _peer: &Peer) -> Result<Reloaded, Refusal> {
         self.ask(Request::Reload).await
+    }
+
+    async fn audit(&self, _peer: &Peer) -> Result<AuditReport, Refusal> {
+        crate::store::audit(&self.spool()?).await
+    }
+
+    async fn dead_letters(&self, _peer: &Peer) -> Result<DeadRecords, Refusal> {
+        crate::store::dead_letters(&self.spool()?).await
+    }
+
+    async fn replay(&self, _peer: &Peer, request: ReplayRequest) -> Result<Replayed, Refusal> {
+        crate::store::replay(&self.spool()?, request.seq).await
     }
 }

@@ -398,6 +398,11 @@ impl View {
         self.0.spool.install_id().to_owned()
     }
 
+    /// The store.
+    pub(crate) fn spool(&self) -> Spool {
+        self.0.spool.clone()
+    }
+
     /// The id of this boot, as it is sent.
     pub(crate) fn boot_id(&self) -> String {
         self.0.identity.boot.to_string()

@@ -33,6 +33,7 @@ mod plan;
 mod remote;
 mod status;
 mod stop;
+mod store;
 mod supervisor;
 mod tell;
 

@@ -84,6 +84,21 @@ impl Collector {
         process.wait().expect("it ends");
     }
 
+    /// Kills it, forgets what it received, and serves again with the same keys.
+    ///
+    /// # Panics
+    /// When it is not running or its store cannot be removed.
+    pub fn empty(&mut self) {
+        self.kill();
+        for entry in fs::read_dir(self.store()).expect("its directory") {
+            let path = entry.expect("an entry").path();
+            if path.to_string_lossy().contains(".db") {
+                fs::remove_file(path).expect("its store");
+            }
+        }
+        self.serve();
+    }
+
     /// Its keys and its store.
     #[must_use]
     pub fn store(&self) -> PathBuf {

@@ -22,8 +22,9 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::protocol::{
-    DisableRequest, ErrorBody, Explanation, FlushDone, FlushRequest, LevelChanged, LevelRequest,
-    LevelStatus, Refusal, Reloaded, Stats, Status, UploadChanged,
+    AuditReport, DeadRecords, DisableRequest, ErrorBody, Explanation, FlushDone, FlushRequest,
+    LevelChanged, LevelRequest, LevelStatus, Refusal, Reloaded, ReplayRequest, Replayed, Stats,
+    Status, UploadChanged,
 };
 use crate::route::{self, Call, Route};
 
@@ -184,6 +185,30 @@ impl Client {
     /// [`ClientError`].
     pub async fn reload(&self) -> Result<Reloaded, ClientError> {
         self.ask(Call::Reload, None).await
+    }
+
+    /// Derives the ledger again from the store.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn audit(&self) -> Result<AuditReport, ClientError> {
+        self.ask(Call::Audit, None).await
+    }
+
+    /// What endpoints refused for good.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn dead_letters(&self) -> Result<DeadRecords, ClientError> {
+        self.ask(Call::DeadLetters, None).await
+    }
+
+    /// Makes a new record of a dead letter.
+    ///
+    /// # Errors
+    /// [`ClientError`]; not found where there is no such letter.
+    pub async fn replay(&self, request: ReplayRequest) -> Result<Replayed, ClientError> {
+        self.ask(Call::Replay, Some(request.json())).await
     }
 
     async fn ask<T: DeserializeOwned>(

@@ -13,6 +13,7 @@ mod answer;
 mod refusal;
 mod request;
 mod status;
+mod store;
 
 pub use answer::{
     ExplainedLayer, Explanation, FlushDone, LevelChanged, ReasonCount, Reloaded, Stats,
@@ -21,7 +22,8 @@ pub use answer::{
 pub(crate) use refusal::ErrorBody;
 pub use refusal::{Code, Refusal};
 pub(crate) use request::parse_nothing;
-pub use request::{DisableRequest, FlushRequest, LevelRequest};
+pub use request::{DisableRequest, FlushRequest, LevelRequest, ReplayRequest};
 pub use status::{
     CostStatus, EventCounts, LevelStatus, LossBound, ProbeStatus, SpoolStatus, Status, UploadStatus,
 };
+pub use store::{AuditReport, DeadRecord, DeadRecords, GapRange, Replayed};

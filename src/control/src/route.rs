@@ -24,6 +24,9 @@ pub(crate) enum Call {
     Disable,
     Flush,
     Reload,
+    Audit,
+    DeadLetters,
+    Replay,
 }
 
 /// One line of the table.
@@ -56,7 +59,7 @@ const ORDINARY: Duration = Duration::from_secs(30);
 /// A flush that waits lasts as long as the upload does.
 const FLUSH: Duration = Duration::from_mins(2);
 
-static ROUTES: [Route; 9] = [
+static ROUTES: [Route; 12] = [
     get(Call::Status, "/v1/status", Role::Anyone),
     get(Call::Level, "/v1/level", Role::Anyone),
     get(Call::Explain, "/v1/explain", Role::Anyone),
@@ -66,6 +69,10 @@ static ROUTES: [Route; 9] = [
     post(Call::Disable, "/v1/disable", ORDINARY),
     post(Call::Flush, "/v1/flush", FLUSH),
     post(Call::Reload, "/v1/reload", ORDINARY),
+    // An audit reads the whole store: not for anyone to ask for again and again.
+    get(Call::Audit, "/v1/audit", Role::Reader),
+    get(Call::DeadLetters, "/v1/dead", Role::Reader),
+    post(Call::Replay, "/v1/replay", ORDINARY),
 ];
 
 const fn get(call: Call, path: &'static str, role: Role) -> Route {

@@ -22,8 +22,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::protocol::{
-    DisableRequest, Explanation, FlushDone, FlushRequest, LevelChanged, LevelRequest, LevelStatus,
-    Refusal, Reloaded, Stats, Status, UploadChanged,
+    AuditReport, DeadRecords, DisableRequest, Explanation, FlushDone, FlushRequest, LevelChanged,
+    LevelRequest, LevelStatus, Refusal, Reloaded, ReplayRequest, Replayed, Stats, Status,
+    UploadChanged,
 };
 
 mod answer;
@@ -82,6 +83,19 @@ pub trait Service {
 
     /// Reads the configuration again.
     fn reload(&self, peer: &Peer) -> impl Future<Output = Result<Reloaded, Refusal>>;
+
+    /// Derives the ledger again from the store.
+    fn audit(&self, peer: &Peer) -> impl Future<Output = Result<AuditReport, Refusal>>;
+
+    /// What endpoints refused for good.
+    fn dead_letters(&self, peer: &Peer) -> impl Future<Output = Result<DeadRecords, Refusal>>;
+
+    /// Makes a new record of a dead letter.
+    fn replay(
+        &self,
+        peer: &Peer,
+        request: ReplayRequest,
+    ) -> impl Future<Output = Result<Replayed, Refusal>>;
 }
 
 /// Answers until `stop` completes; answers that are under way then have one more second. The

@@ -56,6 +56,10 @@ pub enum Command {
     Flush(FlushOptions),
     /// The ledger: each reason for a drop, what it means and what to do.
     Stats,
+    /// Derive the ledger again from the store, row by row; exit 1 if anything disagrees.
+    Audit,
+    /// The store: the dead letters, and what to do with the store of an agent that does not run.
+    Spool(SpoolOptions),
     /// What would be sent at a level, made by the sender's own code; nothing is sent.
     Preview(PreviewOptions),
     /// Every event and field that can ever leave.
@@ -126,6 +130,52 @@ pub struct FlushOptions {
     /// Take a last report and collect nothing more until the agent is started or enabled again.
     #[arg(long)]
     pub stop_probes: bool,
+}
+
+/// Options of `spool`.
+#[derive(Debug, Args)]
+pub struct SpoolOptions {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: SpoolAction,
+}
+
+/// The commands of `spool`.
+#[derive(Debug, Subcommand)]
+pub enum SpoolAction {
+    /// Read every row of a stopped agent's store and compare; nothing is changed.
+    Verify,
+    /// Write what waits in a stopped agent's store as NDJSON; nothing is taken out.
+    Export {
+        /// To this file.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Take out what is damaged in a stopped agent's store, as the next start would do.
+    Repair,
+    /// Records that an endpoint refused for good.
+    Dead {
+        /// What to do.
+        #[command(subcommand)]
+        action: DeadAction,
+    },
+}
+
+/// The commands of `spool dead`.
+#[derive(Debug, Subcommand)]
+pub enum DeadAction {
+    /// All of them, with the endpoint's answer.
+    List,
+    /// One with its content.
+    Show {
+        /// Its sequence number.
+        seq: u64,
+    },
+    /// Make a new record of one, to be sent again.
+    Replay {
+        /// Its sequence number.
+        seq: u64,
+    },
 }
 
 /// Options of `preview`.

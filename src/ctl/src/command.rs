@@ -1,5 +1,6 @@
 //! One file a command; this one only finds it.
 
+mod audit;
 mod catalog;
 mod check;
 mod completion;
@@ -10,6 +11,7 @@ mod pins;
 mod preview;
 mod reload;
 mod service;
+mod spool;
 mod stats;
 mod status;
 mod test;
@@ -32,6 +34,8 @@ pub(crate) async fn run(cli: Cli) -> Result<Shown, Failure> {
         Command::Disable(options) => upload::disable(&context, &options).await,
         Command::Flush(options) => flush::run(&context, &options).await,
         Command::Stats => stats::run(&context).await,
+        Command::Audit => audit::run(&context).await,
+        Command::Spool(options) => spool::run(&context, options.action).await,
         Command::Preview(options) => preview::run(&context, &options).await,
         Command::Catalog(options) => Ok(catalog::run(&context, &options)),
         Command::Check(options) => Ok(check::run(&context, &options)),

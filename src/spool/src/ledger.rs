@@ -156,6 +156,29 @@ impl Verdict {
             && self.damaged_rows == 0
             && self.misnumbered_rows == 0
     }
+
+    /// What disagrees, each in a sentence; none when it is sound.
+    #[must_use]
+    pub fn findings(&self) -> Vec<String> {
+        let Self { pending_by_ledger, pending_by_rows, damaged_rows, misnumbered_rows, .. } = self;
+        let mut findings = Vec::new();
+        let mut note = |disagrees: bool, text: String| {
+            if disagrees {
+                findings.push(text);
+            }
+        };
+        note(!self.balances, "the counters do not balance, or do not stand as in memory".into());
+        note(!self.gaps_agree, "more records are named as gone than were dropped".into());
+        note(
+            pending_by_ledger != pending_by_rows,
+            format!(
+                "{pending_by_ledger} records wait by the counters, {pending_by_rows} by the rows"
+            ),
+        );
+        note(*damaged_rows > 0, format!("{damaged_rows} rows are damaged"));
+        note(*misnumbered_rows > 0, format!("{misnumbered_rows} rows have numbers of others"));
+        findings
+    }
 }
 
 #[cfg(test)]

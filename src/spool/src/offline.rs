@@ -25,9 +25,9 @@ use crate::ledger::{Ledger, Verdict};
 use crate::mirror::Reflection;
 use crate::peek;
 use crate::row::Row;
-use crate::settings::{Settings, Surroundings};
+use crate::settings::{Framing, Settings, Surroundings};
 use crate::store::{Place, Store};
-use crate::{lanes, schema};
+use crate::{commit, lanes, schema};
 
 /// Why a store of a stopped agent cannot be looked at.
 #[derive(Debug, Error)]
@@ -82,6 +82,21 @@ impl Audit {
     #[must_use]
     pub const fn is_sound(&self) -> bool {
         self.verdict.is_sound() && !matches!(self.mirror_agrees, Some(false)) && !self.is_unfinished
+    }
+}
+
+impl Audit {
+    /// What disagrees, each in a sentence; none when it is sound.
+    #[must_use]
+    pub fn findings(&self) -> Vec<String> {
+        let mut findings = self.verdict.findings();
+        if self.mirror_agrees == Some(false) {
+            findings.push("the mirror has other counters than the store".to_owned());
+        }
+        if self.is_unfinished {
+            findings.push("a recovery was cut off; the next start goes on with it".to_owned());
+        }
+        findings
     }
 }
 
@@ -142,11 +157,7 @@ impl Offline {
     pub fn repair(dir: &Path, settings: Settings) -> Result<Repair, OfflineError> {
         let path = dir.join(STORE);
         let before = peek::peek(dir);
-        let place = Place { dir: dir.to_owned(), settings, outside: Surroundings::default() };
-        let mut store = Store::open(place).map_err(|error| match error {
-            OpenError::InUse { path } => OfflineError::InUse { path },
-            other => OfflineError::Unopened { path: path.clone(), source: Box::new(other) },
-        })?;
+        let mut store = Self::open_to_change(dir, settings)?;
         let mended = store.mend().and_then(|()| store.checkpoint());
         mended.map_err(|error| damaged(&path, error))?;
         let damages = store.books.damages;
@@ -159,6 +170,35 @@ impl Offline {
             lost: corrupt(&audit.ledger).saturating_sub(known.map_or(0, corrupt)),
             was_rebuilt: known.is_some_and(|ledger| ledger.damages < damages),
             audit,
+        })
+    }
+
+    /// Makes a new record of a dead letter, as [`Spool::replay`](crate::Spool::replay) does.
+    ///
+    /// # Errors
+    /// As [`repair`](Self::repair).
+    pub fn replay(
+        dir: &Path,
+        settings: Settings,
+        framing: &dyn Framing,
+        seq: u64,
+    ) -> Result<Option<u64>, OfflineError> {
+        let path = dir.join(STORE);
+        if !path.exists() {
+            return Err(OfflineError::Absent { path });
+        }
+        let mut store = Self::open_to_change(dir, settings)?;
+        let replayed = commit::replay(&mut store, framing, seq);
+        let replayed = replayed.and_then(|number| store.checkpoint().map(|()| number));
+        replayed.map_err(|error| damaged(&path, error))
+    }
+
+    fn open_to_change(dir: &Path, settings: Settings) -> Result<Store, OfflineError> {
+        let place = Place { dir: dir.to_owned(), settings, outside: Surroundings::default() };
+        let path = place.store();
+        Store::open(place).map_err(|error| match error {
+            OpenError::InUse { path } => OfflineError::InUse { path },
+            other => OfflineError::Unopened { path, source: Box::new(other) },
         })
     }
 

@@ -44,6 +44,27 @@ pub struct FlushRequest {
     pub stop_probes: bool,
 }
 
+/// `POST /v1/replay`: `{"seq": 7}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplayRequest {
+    /// The dead letter's number.
+    pub seq: u64,
+}
+
+impl ReplayRequest {
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, Refusal> {
+        let mut fields = Fields::parse(body)?;
+        let seq = fields.take("seq").ok_or_else(|| wrong("seq", "is missing"))?;
+        let seq = seq.as_u64().ok_or_else(|| wrong("seq", "must be a whole number"))?;
+        fields.end()?;
+        Ok(Self { seq })
+    }
+
+    pub(crate) fn json(self) -> Value {
+        json!({ "seq": self.seq })
+    }
+}
+
 impl LevelRequest {
     pub(crate) fn parse(body: &[u8]) -> Result<Self, Refusal> {
         let mut fields = Fields::parse(body)?;

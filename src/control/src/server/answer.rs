@@ -16,7 +16,8 @@ use tokio::time::timeout;
 
 use super::Service;
 use crate::protocol::{
-    Code, DisableRequest, ErrorBody, FlushRequest, LevelRequest, Refusal, parse_nothing,
+    Code, DisableRequest, ErrorBody, FlushRequest, LevelRequest, Refusal, ReplayRequest,
+    parse_nothing,
 };
 use crate::route::{self, Call, Missing, Route};
 
@@ -94,6 +95,9 @@ async fn call(
             parse_nothing(body)?;
             json(&service.reload(peer).await?)
         }
+        Call::Audit => json(&service.audit(peer).await?),
+        Call::DeadLetters => json(&service.dead_letters(peer).await?),
+        Call::Replay => json(&service.replay(peer, ReplayRequest::parse(body)?).await?),
     }
 }
 

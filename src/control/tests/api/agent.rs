@@ -9,8 +9,9 @@ use std::cell::{Cell, RefCell};
 use std::io;
 
 use candor_control::protocol::{
-    DisableRequest, Explanation, FlushDone, FlushRequest, LevelChanged, LevelRequest, LevelStatus,
-    Refusal, Reloaded, Stats, Status, UploadChanged,
+    AuditReport, DeadRecords, DisableRequest, Explanation, FlushDone, FlushRequest, LevelChanged,
+    LevelRequest, LevelStatus, Refusal, Reloaded, ReplayRequest, Replayed, Stats, Status,
+    UploadChanged,
 };
 use candor_control::{Client, Service, serve};
 use candor_platform::{Layout, Listener, Peer, Stream, connect};
@@ -92,6 +93,19 @@ impl Service for Agent {
     async fn reload(&self, peer: &Peer) -> Result<Reloaded, Refusal> {
         self.change(peer, "reload".into())?;
         Ok(Reloaded::default())
+    }
+
+    async fn audit(&self, _peer: &Peer) -> Result<AuditReport, Refusal> {
+        Ok(AuditReport { sound: true, ..AuditReport::default() })
+    }
+
+    async fn dead_letters(&self, _peer: &Peer) -> Result<DeadRecords, Refusal> {
+        Ok(DeadRecords::default())
+    }
+
+    async fn replay(&self, peer: &Peer, request: ReplayRequest) -> Result<Replayed, Refusal> {
+        self.change(peer, format!("replay {}", request.seq))?;
+        Ok(Replayed { seq: request.seq, new_seq: 9 })
     }
 }
 

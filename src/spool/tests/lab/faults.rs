@@ -87,7 +87,7 @@ fn on_a_full_disk_everything_is_answered_and_every_loss_is_counted() {
 
 #[test]
 fn a_bit_that_is_flipped_on_the_way_in_is_never_delivered() {
-    each(Kind::Flip, 1, 24, |fault, found| {
+    each(Kind::Flip, 1, 700, |fault, found| {
         // Bodies and the ledger were checked as they were read; numbers are never given twice.
         assert!(found.generated > 60, "{fault:?}");
     });

@@ -1,0 +1,81 @@
+//! The answers about the store: what an audit found, and the dead letters.
+//!
+//! # Invariants
+//! - An audit that is not sound names every disagreement as a finding.
+//! - A dead letter's content is what was to be sent, decoded; null where it cannot be.
+//!
+//! On failure: plain data, nothing fails.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The ledger derived again from the rows, and what disagrees: `GET /v1/audit`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditReport {
+    /// Whether nothing disagrees.
+    pub sound: bool,
+    /// What disagrees, each in a sentence.
+    pub findings: Vec<String>,
+    /// Records that ever got a number.
+    pub generated: u64,
+    /// Acknowledged by an endpoint.
+    pub uploaded: u64,
+    /// Dropped, for any reason.
+    pub dropped: u64,
+    /// Waiting, by the counters.
+    pub pending: u64,
+    /// Waiting, by the rows.
+    pub pending_by_rows: u64,
+    /// Dropped numbers of which the receiver was not yet told.
+    pub gaps: Vec<GapRange>,
+}
+
+/// A range of dropped numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GapRange {
+    /// The first number.
+    pub first: u64,
+    /// The last number.
+    pub last: u64,
+    /// How many of the numbers are gone.
+    pub count: u64,
+    /// The reason's word.
+    pub reason: String,
+}
+
+/// A record that an endpoint refused for good: one of `GET /v1/dead`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DeadRecord {
+    /// Its sequence number.
+    pub seq: u64,
+    /// Its level, 0 to 3.
+    pub level: u8,
+    /// `log`, `metric` or `span`.
+    pub kind: String,
+    /// The boot in which it was observed.
+    pub boot_id: String,
+    /// When it was committed, RFC 3339.
+    pub time: String,
+    /// What the endpoint answered.
+    pub answer: String,
+    /// Its length on the wire, before compression.
+    pub bytes: usize,
+    /// Its content.
+    pub record: Value,
+}
+
+/// All dead letters: `GET /v1/dead`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DeadRecords {
+    /// Oldest first; at most 64.
+    pub dead: Vec<DeadRecord>,
+}
+
+/// What `POST /v1/replay` did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replayed {
+    /// The dead letter's number.
+    pub seq: u64,
+    /// The number of the new record.
+    pub new_seq: u64,
+}

@@ -1,0 +1,75 @@
+//! `audit`: derives the ledger again from the rows and compares; the daemon does it where one runs.
+
+use candor_control::protocol::{AuditReport, GapRange};
+use candor_spool::Offline;
+
+use crate::command::spool::unusable;
+use crate::context::Context;
+use crate::failure::{FAILED, Failure};
+use crate::shown::Shown;
+use crate::table::Table;
+
+pub(crate) async fn run(context: &Context) -> Result<Shown, Failure> {
+    let report = match Context::unless_no_daemon(context.client().audit().await)? {
+        Some(report) => report,
+        None => own(context)?,
+    };
+    let exit_code = if report.sound { 0 } else { FAILED };
+    Ok(Shown::new(text(&report), &report).with_exit_code(exit_code))
+}
+
+/// Without a daemon: the store of the stopped agent, its mirror with it.
+pub(crate) fn own(context: &Context) -> Result<AuditReport, Failure> {
+    let store = Offline::open(&context.layout.state_dir()).map_err(unusable)?;
+    let audit = store.verify().map_err(unusable)?;
+    let range = |gap: &candor_spool::Gap| GapRange {
+        first: gap.first,
+        last: gap.last,
+        count: gap.count,
+        reason: gap.reason.word().to_owned(),
+    };
+    Ok(AuditReport {
+        sound: audit.is_sound(),
+        findings: audit.findings(),
+        generated: audit.ledger.generated,
+        uploaded: audit.ledger.uploaded,
+        dropped: audit.ledger.dropped.total(),
+        pending: audit.verdict.pending_by_ledger,
+        pending_by_rows: audit.verdict.pending_by_rows,
+        gaps: store.gaps().iter().map(range).collect(),
+    })
+}
+
+pub(crate) fn text(report: &AuditReport) -> String {
+    let mut table = Table::default();
+    let told = |count: u64| count.to_string();
+    table.row(["generated", &told(report.generated), "by the counters"]);
+    table.row(["uploaded", &told(report.uploaded), ""]);
+    table.row(["dropped", &told(report.dropped), ""]);
+    table.row(["pending", &told(report.pending), "by the counters"]);
+    table.row(["", &told(report.pending_by_rows), "by the rows, each with its checksum"]);
+    for gap in &report.gaps {
+        let range = format!("{} of {}-{}: {}", gap.count, gap.first, gap.last, gap.reason);
+        table.row(["gap", "", &range]);
+    }
+    let verdict = if report.sound {
+        "everything agrees".to_owned()
+    } else {
+        report.findings.iter().map(|finding| format!("not sound: {finding}\n")).collect()
+    };
+    format!("{}{verdict}", table.text())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_disagrees_is_said() {
+        let sound = AuditReport { sound: true, ..AuditReport::default() };
+        assert!(text(&sound).ends_with("everything agrees"));
+        let findings = vec!["2 rows are damaged".to_owned()];
+        let bent = AuditReport { findings, ..AuditReport::default() };
+        assert!(text(&bent).contains("not sound: 2 rows are damaged"));
+    }
+}
