@@ -40,7 +40,7 @@ struct Latency {
 }
 
 /// Processes that this run started; ended when it is dropped.
-struct Started(Vec<Child>);
+pub(crate) struct Started(Vec<Child>);
 
 impl Drop for Started {
     fn drop(&mut self) {
@@ -105,11 +105,11 @@ pub(crate) fn measure(seconds: u64) -> Result<bool> {
     Ok(rows.iter().all(|(_, measured, promised)| measured <= promised))
 }
 
-fn workspace(path: &str) -> std::path::PathBuf {
+pub(crate) fn workspace(path: &str) -> std::path::PathBuf {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(path)
 }
 
-fn processes() -> Result<usize> {
+pub(crate) fn processes() -> Result<usize> {
     let is_process = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
     Ok(fs::read_dir("/proc")?
         .flatten()
@@ -118,7 +118,7 @@ fn processes() -> Result<usize> {
 }
 
 /// Sleepers, until the host has as many processes as the promise assumes.
-fn crowd() -> Result<Started> {
+pub(crate) fn crowd() -> Result<Started> {
     let mut crowd = Started(Vec::new());
     for _ in processes()?..PROCESSES {
         crowd.0.push(Command::new("sleep").arg("600").spawn().context("sleep")?);

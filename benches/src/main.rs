@@ -6,6 +6,8 @@
 //! - A number that this host cannot give is said to be missing; it is never zero.
 
 mod budgets;
+#[cfg(unix)]
+mod probes;
 mod process;
 
 use std::process::ExitCode;
@@ -32,6 +34,16 @@ enum What {
         #[arg(long)]
         check: bool,
     },
+    /// What looking at the host costs: a sampling round beside a loop that only reads, a full
+    /// inventory, level 3, and whether memory grows. Linux only.
+    Probes {
+        /// How many rounds memory is watched for.
+        #[arg(long, value_name = "NUMBER", default_value_t = 100_000)]
+        rounds: u64,
+        /// Fail when a promise is broken.
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -48,5 +60,9 @@ fn main() -> ExitCode {
 fn run() -> Result<bool> {
     match Options::parse().what {
         What::Budgets { seconds, check } => budgets::measure(seconds).map(|kept| kept || !check),
+        #[cfg(unix)]
+        What::Probes { rounds, check } => probes::measure(rounds).map(|kept| kept || !check),
+        #[cfg(not(unix))]
+        What::Probes { .. } => anyhow::bail!("the cost of probes is measured on Linux only"),
     }
 }

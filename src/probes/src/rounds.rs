@@ -3,55 +3,68 @@
 //!
 //! # Invariants
 //! - [`Rounds`] uses the probes of [`crate::all`] themselves; nothing is made cheaper for the bench.
-//! - [`BareReads`] reads every table that a sample reads, whole, with its file kept open.
+//! - [`BareReads`] reads what a sample reads: every table whole, with its file kept open, and the list
+//!   of processes. What is read once a minute only is not in it.
 //!
 //! A table that this host does not have is skipped by [`BareReads`]; on Windows it has none.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _};
+use std::path::PathBuf;
 
-use crate::{Host, Moment, Probe, ProbeError, Rhythm};
+use candor_model::Level;
+
+use crate::{Host, Moment, Probe, Rhythm};
 
 /// What one sample reads below the host's root.
 const TABLES: [&str; 5] =
     ["proc/stat", "proc/meminfo", "proc/vmstat", "proc/diskstats", "proc/net/dev"];
 
-/// Every sampled probe, round by round.
+/// The probes of a level, round by round, without the runner's thread.
 pub struct Rounds {
     host: Host,
     probes: Vec<Box<dyn Probe>>,
+    failures: usize,
 }
 
 impl Rounds {
-    /// The sampled probes of this build, before their first round.
+    /// The probes that run at `level`, before their first round.
     #[must_use]
-    pub fn new(host: Host) -> Self {
+    pub fn new(host: Host, level: Level) -> Self {
         let mut probes = crate::all(&crate::Settings::default());
-        probes.retain(|probe| probe.rhythm() == Rhythm::Sampled);
-        Self { host, probes }
+        probes.retain(|probe| probe.level() <= level);
+        Self { host, probes, failures: 0 }
     }
 
-    /// One sample of each.
-    ///
-    /// # Errors
-    /// A probe fails; those after it are not sampled.
-    pub fn sample(&mut self, now: Moment) -> Result<(), ProbeError> {
-        self.probes.iter_mut().try_for_each(|probe| probe.sample(&self.host, now))
+    /// One sample of each that samples.
+    pub fn sample(&mut self, now: Moment) {
+        for probe in self.probes.iter_mut().filter(|probe| probe.rhythm() == Rhythm::Sampled) {
+            self.failures += usize::from(probe.sample(&self.host, now).is_err());
+        }
     }
 
     /// One report of each; gives the number of records.
-    ///
-    /// # Errors
-    /// A probe fails; those after it do not report.
-    pub fn report(&mut self, now: Moment) -> Result<usize, ProbeError> {
-        let report =
-            |sum, probe: &mut Box<dyn Probe>| Ok(sum + probe.report(&self.host, now)?.len());
-        self.probes.iter_mut().try_fold(0, report)
+    pub fn report(&mut self, now: Moment) -> usize {
+        let mut records = 0;
+        for probe in &mut self.probes {
+            match probe.report(&self.host, now) {
+                Ok(told) => records += told.len(),
+                Err(_) => self.failures += 1,
+            }
+        }
+        records
+    }
+
+    /// Rounds of single probes that failed so far.
+    #[must_use]
+    pub const fn failures(&self) -> usize {
+        self.failures
     }
 }
 
 /// The loop that only reads.
 pub struct BareReads {
+    processes: PathBuf,
     files: Vec<File>,
     buffer: Vec<u8>,
 }
@@ -61,13 +74,13 @@ impl BareReads {
     #[must_use]
     pub fn new(host: &Host) -> Self {
         let files = TABLES.iter().filter_map(|table| File::open(host.path(table)).ok()).collect();
-        Self { files, buffer: Vec::new() }
+        Self { processes: host.proc(""), files, buffer: Vec::new() }
     }
 
-    /// Reads each of them; gives the number of bytes.
+    /// Reads each of them, and the list of processes; gives the number of bytes and names.
     ///
     /// # Errors
-    /// A table cannot be read.
+    /// A table or the list cannot be read.
     pub fn read(&mut self) -> io::Result<usize> {
         let mut bytes = 0;
         for file in &mut self.files {
@@ -75,7 +88,7 @@ impl BareReads {
             file.rewind()?;
             bytes += file.read_to_end(&mut self.buffer)?;
         }
-        Ok(bytes)
+        Ok(bytes + fs::read_dir(&self.processes)?.count())
     }
 }
 
@@ -87,11 +100,12 @@ mod tests {
 
     #[test]
     fn rounds_give_records_and_the_bare_loop_reads_every_table() {
-        let mut rounds = Rounds::new(Host::live());
-        assert_eq!(rounds.probes.len(), 9);
-        rounds.sample(at(0)).unwrap();
-        rounds.sample(at(10)).unwrap();
-        assert!(rounds.report(at(20)).unwrap() > 10);
+        let mut rounds = Rounds::new(Host::live(), Level::Enhanced);
+        let sampled = |probe: &&Box<dyn Probe>| probe.rhythm() == Rhythm::Sampled;
+        assert_eq!(rounds.probes.iter().filter(sampled).count(), 9);
+        rounds.sample(at(0));
+        rounds.sample(at(10));
+        assert!(rounds.report(at(20)) > 10);
         let mut bare = BareReads::new(&Host::live());
         assert_eq!(bare.files.len(), TABLES.len());
         assert!(bare.read().unwrap() > 1000);
