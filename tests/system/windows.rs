@@ -37,15 +37,18 @@ struct Windows {
 impl Windows {
     fn new(programs: &Path) -> Self {
         let mut windows = Self { dir: tempfile::tempdir().unwrap(), session: None };
-        assert_eq!(windows.run("cmd", &["/c", "exit", "0"]).code, Some(0));
+        // The first process starts wine's own, which keep its pipes open: it must have none.
+        let mut session = windows.command("cmd");
+        windows.session = Some(session.args(["/c", "ping -n 900 127.0.0.1 >nul"]).spawn().unwrap());
+        eventually("a Windows", || windows.drive("windows/system32").is_dir().then_some(()));
+        eventually("a session", || {
+            (windows.run("cmd", &["/c", "exit 0"]).code == Some(0)).then_some(())
+        });
         let installed = windows.drive("Program Files/Candor");
         fs::create_dir_all(&installed).unwrap();
         for program in PROGRAMS {
             fs::copy(programs.join(program), installed.join(program)).unwrap();
         }
-        let session =
-            windows.command("cmd").args(["/c", "ping -n 900 127.0.0.1 >nul"]).spawn().unwrap();
-        windows.session = Some(session);
         windows
     }
 
@@ -61,10 +64,18 @@ impl Windows {
         command
     }
 
+    /// Its output goes to files: what wine starts beside it would keep a pipe open for ever.
     fn run(&self, program: &str, arguments: &[&str]) -> Outcome {
+        let [stdout, stderr] = ["stdout", "stderr"].map(|name| self.dir.path().join(name));
         let mut command = self.command(program);
-        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.output().unwrap().into()
+        command.args(arguments);
+        command
+            .stdout(fs::File::create(&stdout).unwrap())
+            .stderr(fs::File::create(&stderr).unwrap());
+        let code = command.status().unwrap().code();
+        let [stdout, stderr] = [stdout, stderr].map(|file| fs::read(file).unwrap());
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Outcome { code, stdout: text(stdout), stderr: text(stderr) }
     }
 
     fn ctl(&self, arguments: &[&str]) -> Outcome {

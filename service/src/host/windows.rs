@@ -14,7 +14,6 @@
 //! - Everything is written and closed before Stopped is said: the process may end at that moment.
 //!
 //! On failure: Stopped with a service-specific exit code, the same as that of `agentd run`.
-#![expect(unsafe_code, reason = "the macro that defines the entry point is unsafe inside")]
 
 use std::ffi::OsString;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -74,7 +73,7 @@ fn service_main(_arguments: Vec<OsString>) {
         }
         ServiceControl::ParamChange => {
             // A reload that is still waiting stands for this one, too.
-            drop(reload.try_send(()));
+            let _waits = reload.try_send(());
             ServiceControlHandlerResult::NoError
         }
         ServiceControl::Interrogate => ServiceControlHandlerResult::NoError,
