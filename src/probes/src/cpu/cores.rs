@@ -1,4 +1,4 @@
-//! Each logical CPU by itself: level 3, with each report. Linux only.
+//! Each logical CPU by itself: level 3, once a minute and with each report. Linux only.
 //!
 //! ```text
 //! proc/stat                                              cpuN user nice system idle …
@@ -18,6 +18,7 @@ use candor_model::{Level, Number, Record, Value};
 
 use super::linux::modes;
 use super::{MODES, seconds, steady};
+use crate::beat::Beat;
 use crate::kept::Kept;
 use crate::points::{Sheet, during, last, whole, word};
 use crate::scan::{lines, number, numbers, words};
@@ -31,13 +32,15 @@ const MAX_CPUS: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Cores {
     stat: Option<Kept>,
+    beat: Beat,
     continuity: Continuity,
     window: Window<u32, MODES>,
 }
 
 impl Cores {
     pub(crate) fn new() -> Self {
-        Self { stat: None, continuity: Continuity::default(), window: Window::new(MAX_CPUS) }
+        let (beat, continuity) = (Beat::default(), Continuity::default());
+        Self { stat: None, beat, continuity, window: Window::new(MAX_CPUS) }
     }
 
     fn read(&mut self, host: &Host, now: Moment) -> Result<(), ProbeError> {
@@ -70,11 +73,17 @@ impl Probe for Cores {
     }
 
     fn rhythm(&self) -> Rhythm {
-        Rhythm::EachReport
+        Rhythm::Sampled
+    }
+
+    fn sample(&mut self, host: &Host, now: Moment) -> Result<(), ProbeError> {
+        if self.beat.is_due(now) { self.read(host, now) } else { Ok(()) }
     }
 
     fn report(&mut self, host: &Host, now: Moment) -> Result<Vec<Record>, ProbeError> {
-        self.read(host, now)?;
+        if !self.continuity.has_read_at(now) {
+            self.read(host, now)?;
+        }
         let mut sheet = Sheet::default();
         let number = |cpu: u32| Some(Value::Int(i64::from(cpu)));
         let times = self.window.report().into_iter().flat_map(|span| {
@@ -135,7 +144,7 @@ mod tests {
         fs::create_dir_all(&frequency).unwrap();
         fs::write(frequency.join("scaling_cur_freq"), "2400000\n").unwrap();
         let mut probe = Cores::new();
-        probe.report(&host, at(0)).unwrap();
+        probe.sample(&host, at(0)).unwrap();
         // The second waits less than before: an estimate that fell, no reset.
         let later =
             "cpu  1 0 0 1 0 0 0 0\ncpu0 110 0 0 40 0 0 0 0 0 0\ncpu5 20 0 0 230 8 7 3 0 0 0\n";
