@@ -64,6 +64,8 @@ pub enum Command {
     Preview(PreviewOptions),
     /// Every event and field that can ever leave.
     Catalog(CatalogOptions),
+    /// Help with finding a fault.
+    Diagnose(DiagnoseOptions),
     /// Check a configuration: file, line, what to change.
     Check(CheckOptions),
     /// Certificate pins.
@@ -212,6 +214,19 @@ pub struct CatalogOptions {
     /// In this form; --json stands for json.
     #[arg(long, value_enum, default_value_t = CatalogFormat::Table)]
     pub format: CatalogFormat,
+    /// What to do in place of showing it.
+    #[command(subcommand)]
+    pub action: Option<CatalogAction>,
+}
+
+/// The commands of `catalog`.
+#[derive(Debug, Subcommand)]
+pub enum CatalogAction {
+    /// What this version can send that another could not, and the other way round.
+    Diff {
+        /// The other version's catalog, as its `agentctl catalog --format json` printed it.
+        old: PathBuf,
+    },
 }
 
 /// The forms of `catalog`.
@@ -223,6 +238,30 @@ pub enum CatalogFormat {
     Json,
     /// Markdown.
     Markdown,
+}
+
+/// Options of `diagnose`.
+#[derive(Debug, Args)]
+pub struct DiagnoseOptions {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: DiagnoseAction,
+}
+
+/// The commands of `diagnose`.
+#[derive(Debug, Subcommand)]
+pub enum DiagnoseAction {
+    /// Copy what the probes read of this machine into a directory, for a test with --host-root.
+    ///
+    /// Only files of a fixed list are copied, and in them addresses, ids, serial numbers and the host's name are
+    /// replaced. Look through the directory before you give it away.
+    RecordHost {
+        /// The directory, which must not exist yet.
+        dir: PathBuf,
+        /// Record the machine whose files stand below DIR in place of this one.
+        #[arg(long, value_name = "DIR")]
+        host_root: Option<PathBuf>,
+    },
 }
 
 /// Options of `check`.

@@ -4,6 +4,7 @@ mod audit;
 mod catalog;
 mod check;
 mod completion;
+mod diagnose;
 mod explain;
 mod flush;
 mod level;
@@ -37,7 +38,8 @@ pub(crate) async fn run(cli: Cli) -> Result<Shown, Failure> {
         Command::Audit => audit::run(&context).await,
         Command::Spool(options) => spool::run(&context, options.action).await,
         Command::Preview(options) => preview::run(&context, &options).await,
-        Command::Catalog(options) => Ok(catalog::run(&context, &options)),
+        Command::Catalog(options) => catalog::run(&context, &options),
+        Command::Diagnose(options) => diagnose::run(&options.action),
         Command::Check(options) => Ok(check::run(&context, &options)),
         Command::Pins(options) => pins::run(&context, options.action).await,
         Command::Test => test::run(&context).await,

@@ -1,5 +1,5 @@
-//! Names of this host's accounts of people, for the scrubber: they are looked for in free text and
-//! go nowhere else.
+//! Names of this host's accounts of people, and its own name, for the scrubber: they are looked for in
+//! free text and go nowhere else.
 //!
 //! # Invariants
 //! - Accounts of services are left out: their names are ordinary words in diagnostic text.
@@ -17,7 +17,16 @@ pub(crate) fn of(host: &Host) -> Vec<String> {
     let accounts = host.content(&host.etc("passwd")).unwrap_or_default();
     let profiles = host.names(&host.path("Users"));
     let profiles = profiles.into_iter().filter(|name| !NOBODY.contains(&name.as_str()));
-    people(&accounts).chain(profiles).collect()
+    people(&accounts).chain(profiles).chain(own_names(host)).collect()
+}
+
+/// The host's own name, whole and up to its first dot. A name of a few letters is a word of any text.
+fn own_names(host: &Host) -> impl Iterator<Item = String> {
+    const SHORTEST: usize = 4;
+    let files = [host.proc("sys/kernel/hostname"), host.etc("hostname")];
+    let names = files.into_iter().filter_map(|file| host.text(&file));
+    let both = names.flat_map(|name| [name.split('.').next().unwrap_or_default().to_owned(), name]);
+    both.filter(|name| name.len() >= SHORTEST && !name.starts_with("localhost"))
 }
 
 /// `name:password:uid:…` of each person's line.
@@ -47,5 +56,11 @@ mod tests {
                         nobody:x:65534:65534::/:/bin/false\nbroken\n";
         fs::write(root.path().join("etc/passwd"), accounts).unwrap();
         assert_eq!(of(&host), ["alice", "Bob"]);
+        fs::write(root.path().join("etc/hostname"), "web-7.example.org\n").unwrap();
+        assert_eq!(of(&host), ["alice", "Bob", "web-7", "web-7.example.org"]);
+        for harmless in ["localhost", "db", "localhost.localdomain"] {
+            fs::write(root.path().join("etc/hostname"), harmless).unwrap();
+            assert_eq!(of(&host), ["alice", "Bob"]);
+        }
     }
 }

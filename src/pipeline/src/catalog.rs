@@ -12,9 +12,12 @@ use std::sync::LazyLock;
 use candor_model::{CATALOG, EventEntry, FieldEntry, FieldType, Level, MetricEntry};
 use sha2::{Digest, Sha256};
 
+mod difference;
 mod json;
 mod markdown;
 mod table;
+
+pub use difference::{Difference, NoCatalog, difference};
 
 /// In which form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

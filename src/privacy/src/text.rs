@@ -26,7 +26,7 @@ pub const MAX_TEXT_BYTES: usize = 1024;
 pub enum Finding {
     /// A private key block.
     PrivateKey,
-    /// A bearer or basic credential, or a JSON web token.
+    /// A bearer or basic credential, a JSON web token, or a value whose key says that it is secret.
     Token,
     /// An e-mail address, or `user@host`.
     Email,
@@ -145,7 +145,7 @@ impl Scrubber {
     fn find(&self, finding: Finding, text: &str) -> Vec<Range<usize>> {
         match finding {
             Finding::PrivateKey => secret::private_keys(text),
-            Finding::Token => secret::tokens(text),
+            Finding::Token => merged(secret::tokens(text), secret::assigned(text)),
             Finding::Email => mail::addresses(text),
             Finding::Home => home::paths(text),
             Finding::Address => address::ips(text),
@@ -160,6 +160,20 @@ impl Scrubber {
 #[must_use]
 pub fn cut(text: &str, max_bytes: usize) -> &str {
     &text[..text.floor_char_boundary(max_bytes)]
+}
+
+/// Both, ascending; what overlaps becomes one.
+fn merged(mut ranges: Vec<Range<usize>>, more: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    ranges.extend(more);
+    ranges.sort_by_key(|range| range.start);
+    let mut merged: Vec<Range<usize>> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match merged.last_mut().filter(|last| range.start < last.end) {
+            Some(last) => last.end = last.end.max(range.end),
+            None => merged.push(range),
+        }
+    }
+    merged
 }
 
 /// `ranges` are ascending, do not overlap and lie between characters.

@@ -22,7 +22,7 @@ use candor_model::metrics::system::{
 use candor_model::{Level, Number, Point, Record, Value};
 
 use crate::points::{Sheet, last, share, text, whole, word};
-use crate::{Host, Moment, Probe, ProbeError, Rhythm};
+use crate::{Host, Moment, Probe, ProbeError, Rhythm, Whereabouts};
 
 mod forecast;
 #[cfg(unix)]
@@ -120,12 +120,13 @@ impl FileSystem {
 #[derive(Debug)]
 pub(crate) struct Filesystem {
     forecast: Forecast,
+    whereabouts: Whereabouts,
 }
 
 impl Filesystem {
     /// A probe that keeps its history in a file, where one is given.
     pub(crate) fn new(history: Option<PathBuf>) -> Self {
-        Self { forecast: Forecast::new(history) }
+        Self { forecast: Forecast::new(history), whereabouts: Whereabouts::default() }
     }
 }
 
@@ -142,8 +143,12 @@ impl Probe for Filesystem {
         Rhythm::EachReport
     }
 
+    fn whereabouts(&self) -> Option<Whereabouts> {
+        Some(self.whereabouts.clone())
+    }
+
     fn report(&mut self, host: &Host, now: Moment) -> Result<Vec<Record>, ProbeError> {
-        let all = distinct(measure(host)?);
+        let all = distinct(measure(host, &self.whereabouts)?);
         let mut records = write(&all, now);
         records.extend(self.forecast.look(&all, now).map(Record::from));
         Ok(records)

@@ -42,6 +42,7 @@ mod pressure;
 mod probe;
 mod processes;
 mod processor;
+mod recorder;
 #[cfg(unix)]
 mod reliability;
 mod robust;
@@ -60,13 +61,16 @@ mod settings;
 mod smbios;
 #[cfg(unix)]
 mod tcp;
+mod whereabouts;
 mod window;
 
 pub use host::Host;
 pub use probe::{Moment, Probe, ProbeError, ProbeStatus, Rhythm};
+pub use recorder::record_host;
 pub use runner::Runner;
 pub use schedule::{Intervals, Schedule};
 pub use settings::{Pseudonym, Settings, Switch};
+pub use whereabouts::Whereabouts;
 
 /// Every probe of this build, lowest level first.
 #[must_use]

@@ -14,7 +14,7 @@ use std::time::Duration;
 use candor_model::{Level, Record, UnixNanos};
 use thiserror::Error;
 
-use crate::Host;
+use crate::{Host, Whereabouts};
 
 /// When a probe looks, by every clock that matters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +54,11 @@ pub trait Probe: Send {
         Duration::from_secs(5)
     }
 
+    /// Where it notes what it is at, if it asks something that may hang and has a name.
+    fn whereabouts(&self) -> Option<Whereabouts> {
+        None
+    }
+
     /// Takes one sample into the probe's own aggregates; [`Rhythm::Sampled`] only.
     ///
     /// # Errors
@@ -78,6 +83,15 @@ pub enum ProbeError {
     /// A file that the probe cannot do without.
     #[error("cannot read `{}`", path.display())]
     Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A file that a recording could not be written to.
+    #[error("cannot write `{}`", path.display())]
+    Write {
         /// The file.
         path: PathBuf,
         /// What the system said.

@@ -25,7 +25,7 @@ use std::time::Duration;
 use candor_model::{Level, Record};
 
 use crate::schedule::{DAY, Work};
-use crate::{Host, Intervals, Moment, Probe, ProbeStatus, Rhythm, Schedule};
+use crate::{Host, Intervals, Moment, Probe, ProbeStatus, Rhythm, Schedule, Whereabouts};
 
 mod cpu_clock;
 mod worker;
@@ -48,6 +48,7 @@ struct Slot {
     probe: Option<Box<dyn Probe>>,
     rhythm: Rhythm,
     deadline: Duration,
+    whereabouts: Option<Whereabouts>,
     sent: Option<Sent>,
     status: ProbeStatus,
 }
@@ -209,7 +210,8 @@ impl Slot {
             cpu: Duration::ZERO,
         };
         let (rhythm, deadline) = (probe.rhythm(), probe.deadline());
-        Self { probe: Some(probe), rhythm, deadline, sent: None, status }
+        let whereabouts = probe.whereabouts();
+        Self { probe: Some(probe), rhythm, deadline, whereabouts, sent: None, status }
     }
 
     fn shown(&self) -> ProbeStatus {
@@ -218,9 +220,14 @@ impl Slot {
 
     fn lose(&mut self, loss: &Loss) {
         self.status.failures += 1;
-        self.status.abandoned += u64::from(matches!(loss, Loss::Overstayed(_)));
-        self.status.last_error = Some(loss.chain());
-        tracing::debug!(probe = self.status.name, error = %loss.chain(), "a probe lost a round");
+        let mut error = loss.chain();
+        if matches!(loss, Loss::Overstayed(_)) {
+            self.status.abandoned += 1;
+            let place = self.whereabouts.as_ref().and_then(Whereabouts::place);
+            error.extend(place.map(|place| format!(" from `{place}`")));
+        }
+        tracing::debug!(probe = self.status.name, error, "a probe lost a round");
+        self.status.last_error = Some(error);
     }
 
     fn settle(&mut self, now: Moment, outcome: Result<Vec<Record>, Loss>) -> Vec<Record> {

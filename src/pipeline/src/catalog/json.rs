@@ -6,13 +6,16 @@ use serde_json::{Value, json};
 use super::prose;
 
 pub(super) fn render(level: Level) -> String {
-    let object = json!({
+    format!("{:#}\n", object(level))
+}
+
+pub(super) fn object(level: Level) -> Value {
+    json!({
         "catalog_hash": super::hash(),
         "level": level.number(),
         "events": super::events(level).map(|entry| event(entry, level)).collect::<Value>(),
         "metrics": super::metrics(level).map(|entry| metric(entry, level)).collect::<Value>(),
-    });
-    format!("{object:#}\n")
+    })
 }
 
 fn event(event: &EventEntry, level: Level) -> Value {

@@ -1,6 +1,9 @@
-//! Finds private key blocks, bearer and basic credentials, and JSON web tokens.
+//! Finds private key blocks, bearer and basic credentials, JSON web tokens, and values whose key says
+//! that they are secret.
 
 use std::ops::Range;
+
+use crate::map::is_sensitive;
 
 const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
@@ -50,6 +53,42 @@ pub(super) fn tokens(text: &str) -> Vec<Range<usize>> {
     found
 }
 
+/// Values of keys that [`is_sensitive`] knows: `password=x`, `--api-key x` is not (it has no sign),
+/// `"secret": "x y"`. A quoted value ends at its quote, another one at the next separator.
+pub(super) fn assigned(text: &str) -> Vec<Range<usize>> {
+    let mut found: Vec<Range<usize>> = Vec::new();
+    for key in super::runs(text, is_key_char) {
+        if found.last().is_some_and(|last| key.start < last.end) {
+            continue;
+        }
+        found.extend(value_at(text, key.end).filter(|_| is_sensitive(&text[key.clone()])));
+    }
+    found
+}
+
+fn is_key_char(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.')
+}
+
+/// Where the value stands whose key ends at `end`.
+fn value_at(text: &str, end: usize) -> Option<Range<usize>> {
+    let rest = text[end..].trim_start_matches(['"', '\'']).trim_start_matches(' ');
+    let value = rest.strip_prefix('=').or_else(|| rest.strip_prefix(':'))?.trim_start_matches(' ');
+    let quote = value.chars().next().filter(|first| matches!(first, '"' | '\''));
+    let value = quote.map_or(value, |_| &value[1..]);
+    let ends = |letter: char| match quote {
+        Some(quote) => letter == quote,
+        None => {
+            letter.is_whitespace()
+                || matches!(letter, ',' | ';' | '&' | ')' | '}' | ']' | '"' | '\'')
+        }
+    };
+    let length = value.find(ends).unwrap_or(value.len());
+    let start = text.len() - value.len();
+    // What an earlier finder has put in place is no value.
+    (length > 0 && !value.starts_with('<')).then_some(start..start + length)
+}
+
 /// The characters of RFC 6750's `b64token`.
 fn is_token_char(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.' | '_' | '~' | '+' | '/' | '=')
@@ -78,6 +117,18 @@ mod tests {
         let certificate = "-----BEGIN CERTIFICATE-----\nMIIE\n-----END CERTIFICATE-----";
         assert_eq!(found(private_keys, certificate), [""; 0]);
         assert_eq!(found(private_keys, &format!("{certificate}\n{key}")), [key]);
+    }
+
+    #[test]
+    fn values_are_found_by_their_keys() {
+        assert_eq!(found(assigned, "login --password=hunter2 --user=x"), ["hunter2"]);
+        assert_eq!(found(assigned, "{\"api_key\": \"a b\", 'secret' : 'c'}"), ["a b", "c"]);
+        assert_eq!(found(assigned, "DB_PASSWORD: p;token=t&x=1 key=k,"), ["p", "t", "k"]);
+        assert_eq!(found(assigned, "secret=password=x y"), ["password=x"]);
+        assert_eq!(
+            found(assigned, "monkey=1 keyboard: 2 token <x> password= , key=<token>"),
+            [""; 0]
+        );
     }
 
     #[test]

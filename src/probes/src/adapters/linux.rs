@@ -18,6 +18,9 @@ const NONE: u64 = 0xFFFE;
 /// IP in IP, IP6 tunnel, SIT, GRE, GRE over IP6.
 const TUNNELS: [u64; 5] = [768, 769, 776, 778, 823];
 
+/// Paravirtual adapters that hang on an ordinary bus: of `VMware` and of Google.
+const PARAVIRTUAL_DRIVERS: [&str; 2] = ["vmxnet3", "gve"];
+
 /// The bit of `flags` that says that the adapter is switched on.
 const IFF_UP: u64 = 1;
 
@@ -119,7 +122,9 @@ impl<'a> Net<'a> {
 
     fn is_physical(&self) -> bool {
         let bus = self.host.link_name(&self.directory.join("device/subsystem"));
-        let is_paravirtual = bus.is_some_and(|bus| PARAVIRTUAL.contains(&bus.as_str()));
+        let driver = self.driver();
+        let is_paravirtual = bus.is_some_and(|bus| PARAVIRTUAL.contains(&bus.as_str()))
+            || driver.is_some_and(|driver| PARAVIRTUAL_DRIVERS.contains(&driver.as_str()));
         self.has_device && !self.is_software && !is_paravirtual
     }
 

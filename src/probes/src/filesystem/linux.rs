@@ -17,7 +17,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::FileSystem;
-use crate::{Host, ProbeError};
+use crate::{Host, ProbeError, Whereabouts};
 
 /// File systems that keep their data on a drive of this host.
 const LOCAL_TYPES: [&str; 19] = [
@@ -37,7 +37,10 @@ struct Mount {
 }
 
 /// Every local file system, in the order of the table.
-pub(super) fn measure(host: &Host) -> Result<Vec<FileSystem>, ProbeError> {
+pub(super) fn measure(
+    host: &Host,
+    whereabouts: &Whereabouts,
+) -> Result<Vec<FileSystem>, ProbeError> {
     let own = host.proc("self/mountinfo");
     let table = match host.content(&host.proc("1/mountinfo")) {
         Some(table) => table,
@@ -49,7 +52,12 @@ pub(super) fn measure(host: &Host) -> Result<Vec<FileSystem>, ProbeError> {
     Ok(select(table.lines().filter_map(parse).collect())
         .into_iter()
         .filter(|mount| own.as_ref().is_none_or(|own: &Vec<Mount>| is_visible(own, mount)))
-        .filter_map(|mount| ask(host, mount))
+        .filter_map(|mount| {
+            whereabouts.at(&mount.path);
+            let answer = ask(host, mount);
+            whereabouts.left();
+            answer
+        })
         .collect())
 }
 
@@ -233,7 +241,7 @@ mod tests {
             "27 1 999:99 / / rw - ext4 /dev/sdz rw\n28 27 0:50 / /home rw - btrfs /dev/sdz1 rw\n";
         fs::write(host.proc("self/mountinfo"), table).unwrap();
         fs::create_dir_all(host.path("home")).unwrap();
-        assert_eq!(measure(&host).unwrap(), []);
+        assert_eq!(measure(&host, &Whereabouts::default()).unwrap(), []);
     }
 
     #[test]
@@ -253,7 +261,10 @@ mod tests {
 
     #[test]
     fn this_hosts_root_is_as_df_says() {
-        let root = measure(&Host::live()).unwrap().into_iter().find(|one| one.mount_point == "/");
+        let root = measure(&Host::live(), &Whereabouts::default())
+            .unwrap()
+            .into_iter()
+            .find(|one| one.mount_point == "/");
         let output = std::process::Command::new("df").args(["-k", "/"]).output();
         let (Some(root), Ok(output)) = (root, output) else { return };
         let text = String::from_utf8(output.stdout).unwrap();

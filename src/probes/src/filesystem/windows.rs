@@ -8,10 +8,13 @@
 use sysinfo::{DiskRefreshKind, Disks};
 
 use super::FileSystem;
-use crate::{Host, ProbeError};
+use crate::{Host, ProbeError, Whereabouts};
 
 /// Every local volume.
-pub(super) fn measure(_host: &Host) -> Result<Vec<FileSystem>, ProbeError> {
+pub(super) fn measure(
+    _host: &Host,
+    _whereabouts: &Whereabouts,
+) -> Result<Vec<FileSystem>, ProbeError> {
     let refresh = DiskRefreshKind::nothing().with_storage();
     let disks = Disks::new_with_refreshed_list_specifics(refresh).map_err(|error| {
         ProbeError::System { what: "the volumes", source: std::io::Error::other(error.to_string()) }
@@ -40,7 +43,7 @@ mod tests {
 
     #[test]
     fn each_volume_of_this_host_has_room_for_what_it_holds() {
-        for one in measure(&Host::live()).unwrap() {
+        for one in measure(&Host::live(), &Whereabouts::default()).unwrap() {
             assert!(one.limit().is_some_and(|limit| limit >= one.used), "{one:?}");
         }
     }

@@ -192,7 +192,7 @@ impl Probe for Applications {
 
     fn report(&mut self, host: &Host, now: Moment) -> Result<Vec<Record>, ProbeError> {
         let snapshot = self.reader.read(host, now)?;
-        if snapshot.total == 0 {
+        if snapshot.processes.is_empty() {
             return Ok(Vec::new());
         }
         let ids = snapshot.processes.iter().map(|seen| seen.pid).collect();

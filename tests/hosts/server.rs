@@ -1,10 +1,12 @@
 //! A `PowerEdge` with RHEL 9.4, seen by a user who is not root: two sockets of 8 cores with two
-//! threads each, one of them switched off, two bonded 25 Gbit/s ports, SAS drives, no encryption.
+//! threads each, one of them switched off, two bonded 25 Gbit/s ports, eleven
+//! SAS disks and a SAS SSD, two memory controllers that corrected 17 errors, no encryption.
 
 use candor_model::events::device::{
     Adapter, AdapterKind, AdapterState, Architecture, Chassis, Drive, DriveBus, DriveKind, Machine,
     Memory, Network, Processor, Storage,
 };
+use candor_model::events::quality::Alerts;
 use candor_model::events::security::{Lockdown, Posture, SecurityModule, SecurityModuleMode};
 
 use crate::SECRET;
@@ -47,6 +49,11 @@ fn system(tree: &Tree) {
     tree.link("run/systemd/units/invocation:firewalld.service", "0123456789abcdef");
     tree.directory("sys/class/tpm").file("sys/firmware/acpi/tables/TPM2", SECRET);
     tree.file("var/lib/rpm/rpmdb.sqlite", "").modified("var/lib/rpm/rpmdb.sqlite", 1_700_000_000);
+    for (controller, corrected) in [("mc0", "0"), ("mc1", "17")] {
+        let files =
+            [("ce_count", corrected), ("ue_count", "0"), ("mc_name", "Intel_10nm Socket#1")];
+        tree.files(&format!("sys/devices/system/edac/mc/{controller}"), &files);
+    }
     tree.file("proc/meminfo", "MemTotal:       131581364 kB\nSwapTotal:             0 kB\n");
     let memory = "sys/devices/system/memory";
     tree.file(&format!("{memory}/block_size_bytes"), "80000000");
@@ -116,11 +123,12 @@ fn drives(tree: &Tree) {
         ("device/model", "ST2400MM0159    "),
         ("device/wwid", SECRET),
     ];
-    sas(0, "sda", &disk);
-    sas(1, "sdb", &disk);
+    for (number, letter) in (0..11).zip('a'..) {
+        sas(number, &format!("sd{letter}"), &disk);
+    }
     sas(
-        2,
-        "sdc",
+        11,
+        "sdl",
         &[
             ("size", "3750748848"),
             ("removable", "0"),
@@ -137,7 +145,7 @@ fn drives(tree: &Tree) {
         &[("size", "2097151"), ("removable", "1"), ("device/model", "Virtual CD")],
     );
     let array = "virtual/block/md127";
-    tree.block(array, &[("size", "4688166912"), ("md/level", "raid1")]);
+    tree.block(array, &[("size", "4688166912"), ("md/level", "raid1"), ("md/degraded", "0")]);
     for disk in ["sda", "sdb"] {
         tree.link(
             &format!("sys/devices/{array}/slaves/{disk}"),
@@ -253,5 +261,15 @@ pub(crate) fn storage() -> Storage {
     };
     let disk = drive(DriveKind::Hdd, 4_688_430_768, "SEAGATE ST2400MM0159");
     let ssd = drive(DriveKind::Ssd, 3_750_748_848, "TOSHIBA KPM5XVUG1T92");
-    Storage { count: Some(3), drives: Some(vec![disk.clone(), disk, ssd]) }
+    let drives = [vec![disk; 11], vec![ssd]].concat();
+    Storage { count: Some(12), drives: Some(drives) }
+}
+
+pub(crate) fn alerts() -> Alerts {
+    Alerts {
+        memory_errors_corrected: Some(17),
+        memory_errors_uncorrected: Some(0),
+        arrays_degraded: Some(0),
+        ..Alerts::default()
+    }
 }

@@ -1,0 +1,26 @@
+//! `diagnose`: what helps to find a fault. So far: a recording of this machine for a test.
+
+use std::path::Path;
+
+use candor_probes::{Host, record_host};
+
+use crate::cli::DiagnoseAction;
+use crate::failure::{FAILED, Failure, chain};
+use crate::shown::Shown;
+
+pub(crate) fn run(action: &DiagnoseAction) -> Result<Shown, Failure> {
+    match action {
+        DiagnoseAction::RecordHost { dir, host_root } => {
+            record(dir, host_root.as_deref().map_or_else(Host::live, Host::new))
+        }
+    }
+}
+
+fn record(dir: &Path, host: Host) -> Result<Shown, Failure> {
+    let files = record_host(&host, dir).map_err(|error| Failure::new(FAILED, chain(&error)))?;
+    let text = format!(
+        "{files} files in {}; look through them before you give them away\n",
+        dir.display()
+    );
+    Ok(Shown::new(text, &serde_json::json!({ "dir": dir, "files": files })))
+}
