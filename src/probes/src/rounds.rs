@@ -101,8 +101,8 @@ mod tests {
     #[test]
     fn rounds_give_records_and_the_bare_loop_reads_every_table() {
         let mut rounds = Rounds::new(Host::live(), Level::Enhanced);
-        let sampled = |probe: &&Box<dyn Probe>| probe.rhythm() == Rhythm::Sampled;
-        assert_eq!(rounds.probes.iter().filter(sampled).count(), 9);
+        let rhythms = rounds.probes.iter().map(|probe| probe.rhythm());
+        assert_eq!(rhythms.filter(|rhythm| *rhythm == Rhythm::Sampled).count(), 9);
         rounds.sample(at(0));
         rounds.sample(at(10));
         assert!(rounds.report(at(20)) > 10);

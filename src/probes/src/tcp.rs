@@ -180,6 +180,11 @@ mod tests {
         assert_eq!(values(&records, "candor.tcp.segments"), segments);
         assert_eq!(values(&records, "candor.tcp.retransmissions"), [(String::new(), 3.0)]);
         assert_eq!(parse(table(1, 2, 3).as_bytes()), Some([1, 2, 8025, 8574, 3, 383]));
+        let by_others = table(203_591, 191_878, 820).replace("8025", "8030");
+        fs::write(host.proc("net/snmp"), by_others).unwrap();
+        let records = probe.report(&host, at(120)).unwrap();
+        let opened = [("this_host".into(), 0.0), ("other_host".into(), 5.0)];
+        assert_eq!(values(&records, "candor.tcp.connections.opened"), opened);
     }
 
     #[test]

@@ -175,6 +175,7 @@ mod tests {
             ("a/memory.max", "1073741824"),
             ("a/cpu.max", "max 100000"),
             ("a/b/memory.max", "max"),
+            ("a/b/c/memory.max", "4096"),
             ("a/b/cpu.max", "150000 100000"),
             ("a/b/cpu.stat", "usage_usec 30\nuser_usec 20\nsystem_usec 10\nnr_periods 0"),
             ("a/b/memory.current", "5000"),
@@ -186,6 +187,7 @@ mod tests {
         let memory = Memory { usage: Some(5000), working_set: Some(3500), rss: Some(3000) };
         assert_eq!(groups.memory(&host, group), memory);
         assert_eq!(groups.memory_limit(&host, group), Some(1 << 30));
+        assert_eq!(groups.memory_limit(&host, Path::new("a/b/c")), Some(4096));
         assert_eq!(groups.cpu_limit(&host, group), Some(1.5));
         assert_eq!(groups.cpu_limit(&host, Path::new("a")), None);
         assert!(!groups.is_inside(&host));
