@@ -136,6 +136,11 @@ impl Drop for Machine {
             let _ = self.container.kill();
         }
         let _ = self.container.wait();
+        for tree in ["/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified"] {
+            let mut find = Command::new("find");
+            find.arg(Path::new(tree).join(&self.name)).args(["-depth", "-type", "d", "-delete"]);
+            let _ = find.stderr(Stdio::null()).status();
+        }
         let _ = fs::remove_dir_all(&self.dir);
         let _ = fs::remove_file(self.dir.with_extension("log"));
     }
