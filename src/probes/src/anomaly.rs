@@ -363,6 +363,17 @@ mod tests {
     }
 
     #[test]
+    fn a_value_that_came_half_the_way_back_is_still_outside() {
+        let mut baseline = Baseline::default();
+        for number in 0..100 {
+            baseline.judge(f64::from(number), 1.0);
+        }
+        // Scores of about 9.5, 6.8 and 10; below 4 it would be back.
+        let told = [400.0, 300.0, 420.0].map(|value| baseline.judge(value, 1.0).is_some());
+        assert_eq!(told, [true, false, false]);
+    }
+
+    #[test]
     fn a_lasting_change_becomes_the_baseline_and_memory_is_bounded() {
         let mut probe = Anomalies::new(&Board::default());
         let rates = [20; 700].into_iter().chain([400; 700]).chain([20]);
