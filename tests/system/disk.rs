@@ -151,13 +151,20 @@ fn a_file_system_that_turns_read_only_costs_what_comes_meanwhile_and_nothing_els
     fs::write(format!("/sys/fs/ext4/{device}/trigger_fs_error"), "1").unwrap();
     assert!(File::create(mount.0.join("probe")).is_err(), "the file system is read-only");
     let before = agent.status();
+    balanced(&before);
     eventually("it says that it cannot write", || agent.log().contains("linger").then_some(()));
     let status = agent.status();
     balanced(&status);
     assert_eq!(count(&status, "generated"), count(&before, "generated"), "nothing is committed");
 
-    let remounted = done("mount", &["-o", "remount,rw", mount.0.to_str().unwrap()]);
-    assert!(remounted, "the file system is writable again");
+    // The disk is replaced, as it was, under the running agent.
+    let saved = agent.root().join("saved");
+    let (from, to) = (format!("{}/.", mount.0.display()), format!("{}/.", saved.display()));
+    fs::create_dir_all(&saved).unwrap();
+    assert!(done("cp", &["-a", &from, &to]));
+    drop(mount);
+    let _mount = Mount::make(&["-t", "tmpfs", "-o", "mode=0700", "tmpfs"], &state).unwrap();
+    assert!(done("cp", &["-a", &to, &from]));
     eventually("it goes on by itself", || {
         (count(&agent.status(), "uploaded") > count(&before, "uploaded") + 20).then_some(())
     });

@@ -144,8 +144,9 @@ impl Books {
         if waiting <= pending {
             let lost = pending - waiting;
             self.dropped.add(DropReason::Corrupt, lost);
-            let gaps = holes.end(self.next_seq(), lost, &self.gaps);
-            gaps.into_iter().for_each(|gap| self.gaps.add(gap));
+            for gap in holes.end(self.next_seq(), lost, &self.gaps) {
+                self.gaps.add(gap);
+            }
             return;
         }
         let mut surplus = waiting - pending;

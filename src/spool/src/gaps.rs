@@ -98,15 +98,12 @@ impl Gaps {
     pub(crate) fn add(&mut self, gap: Gap) {
         let place = self.0.partition_point(|known| known.key() <= gap.key());
         let before = self.0[..place].iter().rposition(|known| known.continues(&gap));
-        let place = match before {
-            Some(known) => {
-                self.0[known].join(&gap);
-                known
-            }
-            None => {
-                self.0.insert(place, gap);
-                place
-            }
+        let place = if let Some(known) = before {
+            self.0[known].join(&gap);
+            known
+        } else {
+            self.0.insert(place, gap);
+            place
         };
         let grown = self.0[place];
         let after = self.0[place + 1..].iter().position(|known| grown.continues(known));
@@ -192,22 +189,22 @@ impl Holes {
         self.free = self.free.max(first + records);
     }
 
-    /// No row comes any more; numbers were given below `end`. Where `lost` of the numbers in the
+    /// No row comes any more; numbers were given below `end`. Where `gone` of the numbers in the
     /// holes are, as exactly as that can be told.
-    pub(crate) fn end(mut self, end: u64, lost: u64, known: &Gaps) -> Vec<Gap> {
+    pub(crate) fn end(mut self, end: u64, gone: u64, known: &Gaps) -> Vec<Gap> {
         if end > self.free {
             self.hole(self.free, end - 1, known);
         }
         let reason = DropReason::Corrupt;
         let width: u64 = self.runs.iter().map(|(first, last)| last - first + 1).sum();
-        if width == lost && self.runs.len() < MOST {
+        if width == gone && self.runs.len() < MOST {
             let exact =
                 |&(first, last): &(u64, u64)| Gap { first, last, count: last - first + 1, reason };
             return self.runs.iter().map(exact).collect();
         }
         match (self.runs.first(), self.runs.last()) {
-            (Some(&(first, _)), Some(&(_, last))) if lost > 0 => {
-                vec![Gap { first, last, count: lost.min(last - first + 1), reason }]
+            (Some(&(first, ..)), Some(&(.., last))) if gone > 0 => {
+                vec![Gap { first, last, count: gone.min(last - first + 1), reason }]
             }
             _ => Vec::new(),
         }

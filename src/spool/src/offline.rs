@@ -146,7 +146,7 @@ impl Offline {
         else {
             return Err(OfflineError::Damaged { path, source: None });
         };
-        Ok(Self { conn, dir: dir.to_owned(), books, install_id })
+        Ok(Self { conn, dir: dir.to_owned(), books: *books, install_id })
     }
 
     /// Opens the store as an agent would, takes out what is damaged, and looks at it again.

@@ -86,29 +86,30 @@ mod tests {
         vec![Ahead { level: 1, after: last - 5, last }]
     }
 
-    fn oldest(id: i64, age: u64) -> Option<Oldest> {
-        Some(Oldest { id, age })
+    const fn oldest(id: i64, age: u64) -> Oldest {
+        Oldest { id, age }
     }
 
     #[test]
     fn what_waits_no_longer_than_it_may_goes_in_plain_order() {
         for before in [Order::Plain, Order::Fresh(report(9)), Order::Begun(report(9))] {
-            assert_eq!(before.clone().look(oldest(1, 100), 100, report(9)), Order::Plain);
+            assert_eq!(before.clone().look(Some(oldest(1, 100)), 100, report(9)), Order::Plain);
             assert_eq!(before.look(None, 100, report(9)), Order::Plain);
         }
     }
 
     #[test]
     fn the_newest_report_is_chosen_anew_until_a_row_of_it_is_settled() {
-        let order = Order::Plain.look(oldest(1, 101), 100, report(10));
+        let order = Order::Plain.look(Some(oldest(1, 101)), 100, report(10));
         assert_eq!(order.ahead(), report(10));
-        let order = order.look(oldest(1, 500), 100, report(20));
+        let order = order.look(Some(oldest(1, 500)), 100, report(20));
         assert_eq!(order.ahead(), report(20));
         let order = order.settled(&[RowId(3), RowId(15), RowId(21)]);
         assert_eq!(order, Order::Fresh(report(20)), "neither row is one of the report");
-        let order = order.settled(&[RowId(3), RowId(20)]).look(oldest(1, 900), 100, report(30));
+        let order =
+            order.settled(&[RowId(3), RowId(20)]).look(Some(oldest(1, 900)), 100, report(30));
         assert_eq!(order, Order::Begun(report(20)), "no second report goes ahead");
-        let order = order.look(oldest(21, 900), 100, report(40));
+        let order = order.look(Some(oldest(21, 900)), 100, report(40));
         assert_eq!(order, Order::Fresh(report(40)), "what waited before it is gone");
     }
 }

@@ -145,8 +145,10 @@ fn existing(
             schema::complete(&conn)?;
             let mirrored = latest.as_ref().map(|entry| entry.install_id.clone());
             let Some(install_id) = mirrored.or(install_id) else { return Ok(None) };
-            let before = books.clone();
-            let Some(books) = agree(&conn, books, reflection)? else { return Ok(None) };
+            let before = books.as_deref().cloned();
+            let Some(books) = agree(&conn, books.map(|books| *books), reflection)? else {
+                return Ok(None);
+            };
             if before.as_ref() != Some(&books) {
                 amend(&conn, &books)?;
             }

@@ -48,7 +48,7 @@ pub(crate) enum Content {
     /// Ours; `None` where the part is damaged.
     Ours {
         /// The counters.
-        books: Option<Books>,
+        books: Option<Box<Books>>,
         /// The installation's id.
         install_id: Option<String>,
     },
@@ -109,7 +109,10 @@ pub(crate) fn inspect(conn: &Connection) -> rusqlite::Result<Content> {
     if made_by != (APPLICATION, VERSION) || number("auto_vacuum")? != 2 {
         return Ok(Content::Foreign);
     }
-    Ok(Content::Ours { books: read_books(conn)?, install_id: read_meta(conn, INSTALL_ID)? })
+    Ok(Content::Ours {
+        books: read_books(conn)?.map(Box::new),
+        install_id: read_meta(conn, INSTALL_ID)?,
+    })
 }
 
 /// One number that a pragma answers.

@@ -164,7 +164,7 @@ impl Writer {
                 self.reply(done, |w| Ok(w.store.books.gaps.list().to_vec()));
             }
             Command::GapsTold(told, done) => {
-                self.reply(done, |w| w.attempt("forget told gaps", |s| queue::gaps_told(s, &told)))
+                self.reply(done, |w| w.attempt("forget told gaps", |s| queue::gaps_told(s, &told)));
             }
             Command::Verify(done) => self.reply(done, |w| w.attempt("verify", |s| s.verify())),
             // `obey` has done the others.

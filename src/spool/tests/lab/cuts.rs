@@ -1,10 +1,8 @@
 //! A power cut after each change of the disk: what was answered is there, what was under way
 //! happened as a whole or not at all, and nothing counts as damage.
 
-use std::path::Path;
-
 use crate::disk::{Disk, Fate};
-use crate::script::{Holding, SCRIPT, holding, open, run, step};
+use crate::script::{Holding, SCRIPT, copy, holding, open, run, step};
 use crate::vfs::{Op, Watch};
 use crate::{choice, temp};
 
@@ -34,16 +32,6 @@ fn record() -> Run {
     drop(watch);
     let marks = copies.into_iter().map(|(at, copy)| (at, run(holding(copy.path())))).collect();
     Run { trace, marks }
-}
-
-fn copy(dir: &Path) -> tempfile::TempDir {
-    let copy = temp();
-    for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
-        if entry.file_name() != "spool.reserve" {
-            std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
-        }
-    }
-    copy
 }
 
 impl Run {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use crate::temp;
 use candor_model::{Draft, DropReason, Kind, Level};
 use candor_platform::ManualClock;
 use candor_spool::{
@@ -205,4 +206,15 @@ pub(crate) async fn drain(spool: &Spool) -> BTreeMap<u64, Vec<u8>> {
         spool.uploaded(&rows, 0).await.unwrap();
     }
     all
+}
+
+/// A copy of a state directory, but for the reserve.
+pub(crate) fn copy(dir: &Path) -> tempfile::TempDir {
+    let copy = temp();
+    for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        if entry.file_name() != "spool.reserve" {
+            std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+        }
+    }
+    copy
 }

@@ -73,6 +73,7 @@ fn lab() -> MutexGuard<'static, Lab> {
 /// A directory that is watched until this is dropped.
 pub(crate) struct Watch(#[expect(dead_code, reason = "held, not read")] MutexGuard<'static, ()>);
 
+#[expect(clippy::unused_self, reason = "who holds the watch may ask, nobody else")]
 impl Watch {
     pub(crate) fn over(dir: &Path) -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -186,7 +187,7 @@ unsafe extern "C" fn open(
         (*file.cast::<File>()).name = name;
         // A file that did not open has no table, and SQLite does not close it.
         (*file).pMethods =
-            if (*real(file)).pMethods.is_null() { std::ptr::null() } else { &METHODS };
+            if (*real(file)).pMethods.is_null() { std::ptr::null() } else { &raw const METHODS };
     }
     code
 }
