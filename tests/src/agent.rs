@@ -164,7 +164,13 @@ impl Agent {
         {
             let copy = self.path("var/lib/candor").join(file.file_name());
             fs::create_dir_all(copy.parent().expect("a parent")).expect("directories");
-            fs::copy(file.path(), copy).expect("a copy");
+            fs::copy(file.path(), &copy).expect("a copy");
+            // A checkout gives files the rights that it likes.
+            #[cfg(unix)]
+            {
+                use std::os::unix::fs::PermissionsExt as _;
+                fs::set_permissions(copy, fs::Permissions::from_mode(0o600)).expect("its rights");
+            }
         }
         self
     }
