@@ -80,7 +80,8 @@ fn upload(board: &Board, effective: &Effective) -> UploadStatus {
             .as_ref()
             .map(|trouble| format!("{}: {}", trouble.reason.word(), trouble.detail)),
         remedy: upload.remedy().map(str::to_owned),
-        endpoint,
+        // The one that serves, which may be a fallback.
+        endpoint: upload.endpoint.clone().or(endpoint),
         last_success: upload.last_success.map(rfc3339),
         last_attempt: upload.last_attempt.map(rfc3339),
         next_attempt: upload.next_attempt.map(rfc3339),

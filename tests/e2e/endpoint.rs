@@ -78,3 +78,39 @@ fn without_an_endpoint_nothing_is_spooled_and_the_remedy_is_said() {
     assert!(status["upload"]["remedy"].as_str().unwrap().contains("EventsEndpoint"), "{status}");
     assert_eq!(status["events"]["generated"], 0, "{status}");
 }
+
+#[test]
+fn while_the_preferred_endpoint_is_away_a_fallback_serves_and_then_the_preferred_one_again() {
+    let mut preferred = Collector::prepare();
+    let fallback = Collector::start();
+    let pins = [preferred.pins(), fallback.pins()].concat();
+    let settings =
+        Settings::to(&preferred, 1).with("CertificatePins", &format!("{pins:?}")).replace(
+            "interval = \"500ms\"",
+            &format!("fallback_endpoints = [\"{}\"]\ninterval = \"500ms\"", fallback.endpoint()),
+        );
+    let agent = Agent::prepare(&settings);
+    // Both authorities are trusted.
+    let both = [preferred.ca_file(), fallback.ca_file()]
+        .map(|file| std::fs::read_to_string(file).unwrap());
+    agent.write("both.pem", &both.concat());
+    let both = agent.path("both.pem");
+    agent.configure(&settings.replace(preferred.ca_file(), both.to_str().unwrap()));
+    let mut agent = agent;
+    agent.run();
+    let serves = |collector: &Collector| {
+        eventually("the other endpoint", || {
+            let status = agent.status();
+            let upload = &status["upload"];
+            let is_so = upload["endpoint"] == collector.endpoint() && upload["state"] == "ok";
+            (is_so && upload["last_success"].is_string()).then_some(())
+        });
+    };
+    serves(&fallback);
+    preferred.serve();
+    serves(&preferred);
+    agent.settle();
+    let records = [preferred.records(), fallback.records()].concat();
+    let uploaded = agent.status()["events"]["uploaded"].as_u64().unwrap();
+    assert_eq!(sequence(&records), (1..=uploaded).collect());
+}

@@ -119,7 +119,7 @@ fn waiting(whole: &BTreeMap<PathBuf, Vec<u8>>, state: &Path) -> (u64, u64) {
 }
 
 fn restore(state: &Path, whole: &BTreeMap<PathBuf, Vec<u8>>) {
-    for path in files(state).into_collector() {
+    for path in files(state).into_keys() {
         fs::remove_file(path).unwrap();
     }
     for (path, bytes) in whole {
