@@ -28,7 +28,7 @@ fn a_raise_for_a_time_is_announced_kept_over_a_restart_and_falls_back_by_itself(
     assert!(shown.contains(&format!("until {}, then 1", until.as_str().unwrap())), "{shown}");
     eventually("the log announces it", || agent.log().contains("ends soon").then_some(()));
 
-    assert!(agent.stop().success());
+    agent.kill();
     agent.run();
     let level = agent.status()["level"].clone();
     assert_eq!((&level["effective"], &level["until"]), (&3.into(), &until), "lost by a restart");
