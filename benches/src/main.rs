@@ -7,8 +7,16 @@
 
 mod budgets;
 #[cfg(unix)]
+mod delivery;
+#[cfg(unix)]
+mod load;
+#[cfg(unix)]
 mod probes;
 mod process;
+#[cfg(unix)]
+mod spool;
+#[cfg(unix)]
+mod upload;
 
 use std::process::ExitCode;
 
@@ -44,6 +52,30 @@ enum What {
         #[arg(long)]
         check: bool,
     },
+    /// What the spool costs, beside a bare loop of pwrite and fdatasync of the same bytes. Linux only.
+    Spool {
+        /// The backlog with which it is opened.
+        #[arg(long, value_name = "MIB", default_value_t = 1024)]
+        backlog: u64,
+        /// Where to measure; a directory on a disk, not in memory.
+        #[arg(long, value_name = "DIR")]
+        dir: Option<std::path::PathBuf>,
+        /// Fail when a promise is broken.
+        #[arg(long)]
+        check: bool,
+    },
+    /// What delivery to a local collector over TLS costs. Linux only.
+    Upload {
+        /// Fail when a promise is broken.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Opens a store that `spool` has filled: the process that `spool` starts for it.
+    #[command(hide = true)]
+    Open {
+        /// The store's directory.
+        dir: std::path::PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -62,6 +94,18 @@ fn run() -> Result<bool> {
         What::Budgets { seconds, check } => budgets::measure(seconds).map(|kept| kept || !check),
         #[cfg(unix)]
         What::Probes { rounds, check } => probes::measure(rounds).map(|kept| kept || !check),
+        #[cfg(unix)]
+        What::Spool { backlog, dir, check } => {
+            delivery::spool(dir.as_deref(), backlog).map(|kept| kept || !check)
+        }
+        #[cfg(unix)]
+        What::Upload { check } => delivery::upload().map(|kept| kept || !check),
+        #[cfg(unix)]
+        What::Open { dir } => spool::open(&dir).map(|()| true),
+        #[cfg(not(unix))]
+        What::Spool { .. } | What::Upload { .. } | What::Open { .. } => {
+            anyhow::bail!("the cost of delivery is measured on Linux only")
+        }
         #[cfg(not(unix))]
         What::Probes { .. } => anyhow::bail!("the cost of probes is measured on Linux only"),
     }
