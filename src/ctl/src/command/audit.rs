@@ -20,8 +20,8 @@ pub(crate) async fn run(context: &Context) -> Result<Shown, Failure> {
 
 /// Without a daemon: the store of the stopped agent, its mirror with it.
 pub(crate) fn own(context: &Context) -> Result<AuditReport, Failure> {
-    let store = Offline::open(&context.layout.state_dir()).map_err(unusable)?;
-    let audit = store.verify().map_err(unusable)?;
+    let store = Offline::open(&context.layout.state_dir()).map_err(|error| unusable(&error))?;
+    let audit = store.verify().map_err(|error| unusable(&error))?;
     let range = |gap: &candor_spool::Gap| GapRange {
         first: gap.first,
         last: gap.last,
@@ -55,7 +55,7 @@ pub(crate) fn text(report: &AuditReport) -> String {
     let verdict = if report.sound {
         "everything agrees".to_owned()
     } else {
-        report.findings.iter().map(|finding| format!("not sound: {finding}\n")).collect()
+        format!("not sound: {}", report.findings.join("\nnot sound: "))
     };
     format!("{}{verdict}", table.text())
 }

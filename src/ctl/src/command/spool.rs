@@ -40,8 +40,8 @@ pub(crate) async fn run(context: &Context, action: SpoolAction) -> Result<Shown,
 }
 
 /// Why the store of a stopped agent cannot be used.
-pub(crate) fn unusable(error: OfflineError) -> Failure {
-    Failure::new(FAILED, chain(&error))
+pub(crate) fn unusable(error: &OfflineError) -> Failure {
+    Failure::new(FAILED, chain(error))
 }
 
 fn absent(seq: u64) -> Failure {
@@ -62,7 +62,7 @@ impl From<OfflineError> for Trouble {
 }
 
 fn export(context: &Context, out: &Path) -> Result<Shown, Failure> {
-    let store = Offline::open(&context.layout.state_dir()).map_err(unusable)?;
+    let store = Offline::open(&context.layout.state_dir()).map_err(|error| unusable(&error))?;
     let file = File::create(out)
         .map_err(|error| Failure::system(&format!("write {}", out.display()), error))?;
     let (mut file, mut records) = (BufWriter::new(file), 0_u64);
@@ -78,7 +78,7 @@ fn export(context: &Context, out: &Path) -> Result<Shown, Failure> {
     });
     let written = written.and_then(|rows| file.flush().map(|()| rows).map_err(Trouble::Output));
     let damaged_rows = written.map_err(|trouble| match trouble {
-        Trouble::Store(error) => unusable(error),
+        Trouble::Store(error) => unusable(&error),
         Trouble::Output(error) => Failure::system(&format!("write {}", out.display()), error),
     })?;
     let text =
@@ -87,7 +87,8 @@ fn export(context: &Context, out: &Path) -> Result<Shown, Failure> {
 }
 
 fn repair(context: &Context) -> Result<Shown, Failure> {
-    let repair = Offline::repair(&context.layout.state_dir(), bounds(context)).map_err(unusable)?;
+    let repair = Offline::repair(&context.layout.state_dir(), bounds(context))
+        .map_err(|error| unusable(&error))?;
     let facts = json!({
         "pending_before": repair.pending_before,
         "lost": repair.lost,
@@ -117,8 +118,8 @@ async fn dead(context: &Context) -> Result<Vec<DeadRecord>, Failure> {
     if let Some(told) = Context::unless_no_daemon(context.client().dead_letters().await)? {
         return Ok(told.dead);
     }
-    let store = Offline::open(&context.layout.state_dir()).map_err(unusable)?;
-    Ok(store.dead_letters().map_err(unusable)?.into_iter().map(record).collect())
+    let store = Offline::open(&context.layout.state_dir()).map_err(|error| unusable(&error))?;
+    Ok(store.dead_letters().map_err(|error| unusable(&error))?.into_iter().map(record).collect())
 }
 
 fn record(letter: DeadLetter) -> DeadRecord {
@@ -171,13 +172,14 @@ fn show(letter: &DeadRecord) -> Shown {
 
 async fn replay(context: &Context, seq: u64) -> Result<Shown, Failure> {
     let request = ReplayRequest { seq };
-    let replayed = match Context::unless_no_daemon(context.client().replay(request).await)? {
-        Some(replayed) => replayed,
-        None => {
-            let dir = context.layout.state_dir();
-            let new_seq = Offline::replay(&dir, bounds(context), &Codec, seq).map_err(unusable)?;
-            Replayed { seq, new_seq: new_seq.ok_or_else(|| absent(seq))? }
-        }
+    let told = Context::unless_no_daemon(context.client().replay(request).await)?;
+    let replayed = if let Some(replayed) = told {
+        replayed
+    } else {
+        let dir = context.layout.state_dir();
+        let made = Offline::replay(&dir, bounds(context), &Codec, seq);
+        let new_seq = made.map_err(|error| unusable(&error))?.ok_or_else(|| absent(seq))?;
+        Replayed { seq, new_seq }
     };
     Ok(Shown::new(format!("{seq} waits again, as record {}", replayed.new_seq), &replayed))
 }
