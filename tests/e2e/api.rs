@@ -75,7 +75,7 @@ fn check(document: &Value, schema: &Value, value: &Value, at: &str) {
         let place = format!("{at}.{name}");
         match (schema["properties"].get(name), schema.get("additionalProperties")) {
             (Some(schema), _) | (None, Some(schema @ Value::Object(_))) => {
-                check(document, schema, field, &place)
+                check(document, schema, field, &place);
             }
             _ => panic!("{place} is not documented"),
         }
