@@ -45,10 +45,10 @@ fn tests(dir: &Path, found: &mut BTreeSet<(String, String)>) {
             for line in text.lines().map(str::trim) {
                 is_test |= line.starts_with("#[test]") || line.starts_with("#[tokio::test");
                 let function = line.trim_start_matches("async ").strip_prefix("fn ");
-                if let Some(name) = function.and_then(|rest| rest.split('(').next()) {
-                    if std::mem::take(&mut is_test) {
-                        found.insert((module.clone(), name.to_owned()));
-                    }
+                if let Some(name) = function.and_then(|rest| rest.split('(').next())
+                    && std::mem::take(&mut is_test)
+                {
+                    found.insert((module.clone(), name.to_owned()));
                 }
             }
         }
@@ -70,9 +70,9 @@ fn no_cell_is_empty_and_every_named_test_exists() {
             let tests = named(cell);
             assert!(!tests.is_empty(), "a cell of `{}` names no test: {cell}", row[0]);
             for (module, name) in tests {
-                let test = (module.to_owned(), name.to_owned());
+                let wanted = (module.to_owned(), name.to_owned());
                 assert!(
-                    known.contains(&test),
+                    known.contains(&wanted),
                     "`{}` names {module}::{name}, which is no test",
                     row[0]
                 );

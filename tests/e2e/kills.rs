@@ -9,7 +9,7 @@ use crate::delivery::{assert_balanced, sequence};
 
 /// Kills in a row; the long suite multiplies them.
 fn rounds() -> u32 {
-    if std::env::var_os("CANDOR_LONG").is_some() { 200 } else { 20 }
+    if std::env::var_os("CANDOR_LONG").is_some() { 400 } else { 20 }
 }
 
 #[test]
@@ -27,6 +27,8 @@ fn twenty_kills_of_the_agent_lose_and_double_nothing() {
             assert_balanced(&status);
             status["events"]["uploaded"].as_u64().filter(|uploaded| *uploaded >= wanted)
         });
+        let audit = agent.ctl(&["audit"]);
+        assert_eq!(audit.code, Some(0), "{audit:?}");
         agent.kill();
     }
     agent.run();
@@ -43,7 +45,7 @@ fn kills_of_the_collector_lose_and_double_nothing() {
     let mut collector = Collector::start();
     let settings = Settings::to(&collector, 3).replace("200ms", "100ms").replace("500ms", "100ms");
     let agent = Agent::start(&settings);
-    for _ in 0..5 {
+    for _ in 0..rounds() / 4 {
         let before = agent.status()["events"]["uploaded"].as_u64().unwrap();
         eventually("work", || {
             assert_eq!(agent.ctl(&["flush"]).code, Some(0));
@@ -53,6 +55,7 @@ fn kills_of_the_collector_lose_and_double_nothing() {
         collector.serve();
     }
     agent.settle();
+    assert_eq!(agent.ctl(&["audit"]).code, Some(0));
     let status = agent.status();
     assert_balanced(&status);
     let uploaded = status["events"]["uploaded"].as_u64().unwrap();
