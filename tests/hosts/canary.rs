@@ -14,7 +14,7 @@ const PLAN: &str = "secret-plan";
 const SERIAL: &str = "SN-CANARY-4711";
 const PASSWORD: &str = "hunter2canary";
 const MAIL: &str = "canary@example.org";
-/// 203.0.113.77 and 2001:db8:ca:fe::77, as they are written and as the kernel's tables have them.
+/// `203.0.113.77` and `2001:db8:ca:fe::77`, as they are written and as the kernel's tables have them.
 const ADDRESSES: [&str; 4] = ["203.0.113.77", "2001:db8:ca:fe::77", "4D7100CB", "B80D0120FE00CA00"];
 
 fn tree() -> Tree {
@@ -114,7 +114,7 @@ fn sockets(tree: &Tree) {
 fn logs(tree: &Tree) {
     let lines = [
         format!("wlp0s20f3: associate with {MAC} failed"),
-        format!("firewall: drop SRC=203.0.113.77 DST=2001:db8:ca:fe::77"),
+        "firewall: drop SRC=203.0.113.77 DST=2001:db8:ca:fe::77".to_owned(),
         format!("backup: cannot open /home/{USER}/{PLAN}.odt for {USER} on {HOST}"),
         format!("backup: login password={PASSWORD} api_key: \"{PASSWORD}\" as {MAIL}"),
         format!("backup: Authorization: Bearer {PASSWORD}"),

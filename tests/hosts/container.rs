@@ -1,5 +1,5 @@
 //! A container with Alpine 3.20 and limits of 512 MiB and half a processor (cgroup v2), on a physical
-//! host with 4 cores and one NVMe drive: it sees its host's processors, memory and drive, its own end of a
+//! host with 4 cores and one `NVMe` drive: it sees its host's processors, memory and drive, its own end of a
 //! veth pair, and no firmware.
 
 use candor_model::Event;

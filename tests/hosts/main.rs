@@ -76,8 +76,9 @@ fn expect(tree: &Tree, expected: Vec<Event>) {
     let count = said.len();
     let said: BTreeSet<_> = said.iter().map(line).collect();
     let golden = golden(expected);
-    let show =
-        |lines: Vec<&String>| lines.into_iter().map(|line| format!("{line}\n")).collect::<String>();
+    let show = |lines: Vec<&String>| {
+        lines.into_iter().fold(String::new(), |text, line| text + line + "\n")
+    };
     let (extra, lacking) =
         (show(said.difference(&golden).collect()), show(golden.difference(&said).collect()));
     assert!(said == golden, "said and not expected:\n{extra}expected and not said:\n{lacking}");

@@ -11,13 +11,13 @@ use crate::shown::Shown;
 pub(crate) fn run(action: &DiagnoseAction) -> Result<Shown, Failure> {
     match action {
         DiagnoseAction::RecordHost { dir, host_root } => {
-            record(dir, host_root.as_deref().map_or_else(Host::live, Host::new))
+            record(dir, &host_root.as_deref().map_or_else(Host::live, Host::new))
         }
     }
 }
 
-fn record(dir: &Path, host: Host) -> Result<Shown, Failure> {
-    let files = record_host(&host, dir).map_err(|error| Failure::new(FAILED, chain(&error)))?;
+fn record(dir: &Path, host: &Host) -> Result<Shown, Failure> {
+    let files = record_host(host, dir).map_err(|error| Failure::new(FAILED, chain(&error)))?;
     let text = format!(
         "{files} files in {}; look through them before you give them away\n",
         dir.display()
