@@ -189,10 +189,10 @@ fn the_templates_are_those_of_the_key_table() {
 /// Every `$(string.X)` and `$(presentation.X)` of the template is in the language file, and nothing else is.
 #[test]
 fn the_language_file_has_each_word_that_the_template_uses_and_no_other() {
-    let (admx, adml) = (admx(), adml());
+    let (template, language) = (admx(), adml());
     for (kind, tag) in [("string", "string"), ("presentation", "presentation")] {
-        let used = between(&admx, &format!("$({kind}."), ")");
-        let defined = between(&adml, &format!("<{tag} id=\""), "\"");
+        let used = between(&template, &format!("$({kind}."), ")");
+        let defined = between(&language, &format!("<{tag} id=\""), "\"");
         assert!(!used.is_empty() && used == defined, "{kind}: {used:?} {defined:?}");
     }
 }

@@ -7,9 +7,9 @@ mod bad_input;
 mod delivery;
 mod diagnosis;
 mod endpoint;
+mod flips;
 #[cfg(target_os = "linux")]
 mod hostile;
-mod flips;
 mod kills;
 mod levels;
 #[cfg(unix)]

@@ -45,7 +45,9 @@ impl Receiver {
 
     fn records(&self) -> Vec<Value> {
         let text = fs::read_to_string(&self.output).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        // The last line may still be on its way.
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
 
