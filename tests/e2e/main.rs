@@ -1,4 +1,6 @@
 //! Promises kept by the real programs, one module each.
+// The harness stops and watches processes as unix does; on Windows `tests/system/windows.rs` runs the programs.
+#![cfg(unix)]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail by it")]
 
 #[cfg(unix)]

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -323,7 +323,7 @@ impl Agent {
     /// # Panics
     /// When it does not run or does not end.
     #[cfg(unix)]
-    pub fn stop(&mut self) -> ExitStatus {
+    pub fn stop(&mut self) -> std::process::ExitStatus {
         use nix::sys::signal::{Signal, kill};
         let mut process = self.process.take().expect("it runs");
         let id = i32::try_from(process.id()).expect("a process id");

@@ -1,5 +1,7 @@
 //! What needs more than a Rust toolchain: another language's reading of OTLP, the release build, real
 //! service managers. Skipped with a word where that is missing; mandatory in `.ci/run`.
+// Its runtimes are all started from a unix host.
+#![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test may fail by it")]
 
 #[cfg(target_os = "linux")]
