@@ -59,6 +59,7 @@ impl Client {
         self.stream.flush().await
     }
 
+    #[cfg(unix)]
     /// Says that nothing more will come, and waits until the server has let go.
     pub(crate) async fn leave(mut self) {
         self.stream.shutdown().await.ok();
