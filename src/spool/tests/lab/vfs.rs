@@ -259,7 +259,7 @@ static METHODS: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
 unsafe extern "C" fn close(file: *mut ffi::sqlite3_file) -> c_int {
     // SAFETY: the name is null or the box that `open` leaked; SQLite closes a file once.
     unsafe {
-        let name = std::mem::replace(&mut (*file.cast::<File>()).name, std::ptr::null_mut());
+        let name = std::ptr::replace(&raw mut (*file.cast::<File>()).name, std::ptr::null_mut());
         if !name.is_null() {
             drop(Box::from_raw(name));
         }
