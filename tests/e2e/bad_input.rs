@@ -76,3 +76,14 @@ fn without_a_daemon_set_level_writes_the_setting() {
     assert_eq!(agent.status()["level"]["effective"], 1);
     assert_eq!(agent.status()["level"]["name"], "basic");
 }
+
+/// A daemon that hangs cannot confirm: the caller is told so within seconds, with the exit code for it.
+#[cfg(unix)]
+#[test]
+fn a_daemon_that_hangs_is_told_apart_from_one_that_obeys() {
+    let agent = Agent::start(&Settings::level(2));
+    agent.signal(nix::sys::signal::Signal::SIGSTOP);
+    let outcome = agent.ctl(&["set-level", "1"]);
+    agent.signal(nix::sys::signal::Signal::SIGCONT);
+    assert_eq!(outcome.code, Some(69), "{outcome:?}");
+}

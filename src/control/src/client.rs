@@ -30,6 +30,9 @@ use crate::route::{self, Call, Route};
 
 /// How much longer than its own deadline the daemon is waited for.
 const GRACE: Duration = Duration::from_secs(5);
+/// Within this time the daemon confirms that the owner's word holds; else the caller is told that it
+/// did not, though it may still come to hold.
+const CONFIRMATION: Duration = Duration::from_secs(2);
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
 /// Why there is no answer.
@@ -218,7 +221,11 @@ impl Client {
     ) -> Result<T, ClientError> {
         let route = route::of(call);
         let stream = self.open().await?;
-        let answer = timeout(route.deadline + GRACE, exchange(stream, route, body)).await;
+        let patience = match call {
+            Call::SetLevel | Call::Enable | Call::Disable => CONFIRMATION,
+            _ => route.deadline + GRACE,
+        };
+        let answer = timeout(patience, exchange(stream, route, body)).await;
         let (status, bytes) = answer
             .map_err(io::Error::from)
             .flatten()

@@ -10,6 +10,7 @@ mod flush;
 mod level;
 mod pins;
 mod preview;
+mod purge;
 mod reload;
 mod service;
 mod spool;

@@ -6,6 +6,7 @@ use candor_control::protocol::{LevelChanged, LevelRequest, LevelStatus};
 use candor_policy::{LevelSetting, Operator, Snapshot, Until, now};
 
 use crate::cli::SetLevelOptions;
+use crate::command::purge::purge;
 use crate::command::upload::{not_written, record};
 use crate::context::Context;
 use crate::failure::{Failure, REFUSED};
@@ -24,7 +25,7 @@ pub(crate) async fn set(context: &Context, options: SetLevelOptions) -> Result<S
         LevelRequest { level: options.level, hold_for: options.hold_for, reason: options.reason };
     let changed = match Context::unless_no_daemon(context.client().set_level(&request).await)? {
         Some(changed) => changed,
-        None => set_without_daemon(context, &request)?,
+        None => set_without_daemon(context, &request).await?,
     };
     let mut text =
         format!("requested {}, effective {}", changed.level.requested, sentence(&changed.level));
@@ -35,7 +36,10 @@ pub(crate) async fn set(context: &Context, options: SetLevelOptions) -> Result<S
 }
 
 /// Writes the setting that the next daemon reads.
-fn set_without_daemon(context: &Context, request: &LevelRequest) -> Result<LevelChanged, Failure> {
+async fn set_without_daemon(
+    context: &Context,
+    request: &LevelRequest,
+) -> Result<LevelChanged, Failure> {
     let before = context.readable_snapshot()?;
     if let Err(refusal) = before.would_be(request.level) {
         return Err(Failure::new(REFUSED, format!("{refusal}; nothing was written")));
@@ -45,7 +49,8 @@ fn set_without_daemon(context: &Context, request: &LevelRequest) -> Result<Level
     Operator::new(&context.layout).set_level(&setting).map_err(|error| not_written(&error))?;
     let after = context.snapshot();
     record(context, &before, &after, request.reason.clone());
-    Ok(LevelChanged { level: told(&after), withdrawn: 0 })
+    let withdrawn = purge(context, &after).await?;
+    Ok(LevelChanged { level: told(&after), withdrawn })
 }
 
 fn told(snapshot: &Snapshot) -> LevelStatus {

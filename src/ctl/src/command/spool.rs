@@ -185,7 +185,7 @@ async fn replay(context: &Context, seq: u64) -> Result<Shown, Failure> {
 }
 
 /// The codec's functions, for a replay without a daemon.
-struct Codec;
+pub(crate) struct Codec;
 
 impl Framing for Codec {
     fn seal(&self, kind: Kind, body: &[u8], seq: u64, out: &mut Vec<u8>) {

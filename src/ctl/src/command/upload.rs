@@ -8,6 +8,7 @@ use candor_policy::trail::{Author, Trail, changes};
 use candor_policy::{Operator, OperatorError, Snapshot};
 
 use crate::cli::DisableOptions;
+use crate::command::purge::purge;
 use crate::context::Context;
 use crate::failure::{FAILED, Failure, NOT_PERMITTED, REFUSED, chain};
 use crate::shown::Shown;
@@ -15,7 +16,7 @@ use crate::shown::Shown;
 pub(crate) async fn enable(context: &Context) -> Result<Shown, Failure> {
     let changed = match Context::unless_no_daemon(context.client().enable().await)? {
         Some(changed) => changed,
-        None => set_without_daemon(context, true, false)?,
+        None => set_without_daemon(context, true, false).await?,
     };
     Ok(Shown::new(
         if changed.changed { "telemetry is on" } else { "telemetry was on already" },
@@ -27,7 +28,7 @@ pub(crate) async fn disable(context: &Context, options: &DisableOptions) -> Resu
     let request = DisableRequest { keep_pending: options.keep_pending };
     let changed = match Context::unless_no_daemon(context.client().disable(request).await)? {
         Some(changed) => changed,
-        None => set_without_daemon(context, false, options.keep_pending)?,
+        None => set_without_daemon(context, false, options.keep_pending).await?,
     };
     let said = if changed.changed { "telemetry is off" } else { "telemetry was off already" };
     let gone = if changed.dropped > 0 {
@@ -38,7 +39,7 @@ pub(crate) async fn disable(context: &Context, options: &DisableOptions) -> Resu
     Ok(Shown::new(format!("{said}{gone}"), &changed))
 }
 
-fn set_without_daemon(
+async fn set_without_daemon(
     context: &Context,
     enabled: bool,
     keep_pending: bool,
@@ -53,7 +54,8 @@ fn set_without_daemon(
     let after = context.snapshot();
     record(context, &before, &after, None);
     let (was, is) = (before.effective.upload_enabled, after.effective.upload_enabled);
-    Ok(UploadChanged { enabled: is, changed: was != is, dropped: 0 })
+    let dropped = if is { 0 } else { purge(context, &after).await? };
+    Ok(UploadChanged { enabled: is, changed: was != is, dropped })
 }
 
 /// Without a daemon the file system decides who may write: root, or the user who would run it.
