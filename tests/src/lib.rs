@@ -15,5 +15,5 @@ mod wait;
 pub use agent::{Agent, Outcome, Settings};
 pub use collector::Collector;
 pub use need::need;
-pub use programs::{Profile, Programs, programs};
+pub use programs::{Profile, Programs, cargo, programs};
 pub use wait::{LIMIT, eventually};

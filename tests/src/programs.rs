@@ -35,8 +35,7 @@ impl Programs {
     /// # Errors
     /// When Cargo cannot be started or fails.
     pub fn build(profile: Profile) -> Result<Self> {
-        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut command = Command::new(cargo);
+        let mut command = cargo();
         command.args(["build", "--message-format=json-render-diagnostics"]);
         match profile {
             Profile::Tests => command.args(["--workspace", "--bins"]),
@@ -94,6 +93,21 @@ pub fn programs() -> &'static Programs {
         };
         found.expect("the programs")
     })
+}
+
+/// Cargo, as a person would start it. What it tells the program that it runs, such as us, stays behind:
+/// build scripts look at it, and would build half of the workspace anew.
+#[must_use]
+pub fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let is_told =
+        |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(is_told) {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 fn executable(line: &str) -> Option<PathBuf> {

@@ -1,9 +1,8 @@
 //! `cargo try` as a newcomer runs it: the release programs, and what its JSON form must say.
 
 use std::env;
-use std::process::Command;
 
-use candor_tests::need;
+use candor_tests::{cargo, need};
 use serde_json::Value;
 
 #[test]
@@ -13,7 +12,7 @@ fn cargo_try_uploads_every_level_and_accounts_for_it() {
     if !need("CANDOR_NEEDS to be set, since it builds the release programs", wanted) {
         return;
     }
-    let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let output = cargo()
         .args(["try", "--for", "10", "--json"])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .output()
