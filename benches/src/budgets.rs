@@ -70,6 +70,7 @@ pub(crate) fn measure(seconds: u64) -> Result<bool> {
     let after = cost(id)?;
     let watched = from.elapsed().as_secs_f64();
     let status = status_ms(&programs, &root)?;
+    let crowded = processes()?;
     drop(crowd);
 
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
@@ -91,8 +92,7 @@ pub(crate) fn measure(seconds: u64) -> Result<bool> {
         ("agentctl status, ms (median)", status, budgets.latency.status_ms),
     ];
     println!(
-        "idle agent, level 2, sampling every 10 s, {watched:.0} s watched, {} processes on the host",
-        processes()?
+        "idle agent, level 2, sampling every 10 s, {watched:.0} s watched, {crowded} processes on the host"
     );
     println!("{:<30} {:>10} {:>10} {:>7}", "", "measured", "promised", "ratio");
     for (name, measured, promised) in rows {
