@@ -83,7 +83,11 @@ fn without_a_daemon_set_level_writes_the_setting() {
 fn a_daemon_that_hangs_is_told_apart_from_one_that_obeys() {
     let agent = Agent::start(&Settings::level(2));
     agent.signal(nix::sys::signal::Signal::SIGSTOP);
+    let from = std::time::Instant::now();
     let outcome = agent.ctl(&["set-level", "1"]);
+    let waited = from.elapsed();
     agent.signal(nix::sys::signal::Signal::SIGCONT);
     assert_eq!(outcome.code, Some(69), "{outcome:?}");
+    // Two seconds are promised; any other call would wait for more than thirty.
+    assert!(waited.as_secs() < 20, "it waited for {waited:?}");
 }
