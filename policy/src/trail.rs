@@ -13,6 +13,7 @@
 //! A trail that cannot be written is said in the log and stops no change: the owner's word counts more.
 
 use std::fs;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use candor_platform::FileError;
@@ -21,6 +22,9 @@ use serde::{Deserialize, Serialize};
 mod change;
 
 pub use change::{Author, act, changes, changes_since};
+
+/// How much of the file's end is read for its latest lines.
+const TAIL: u64 = 512 * 1024;
 
 /// One change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +85,28 @@ impl Trail {
         let text = fs::read_to_string(&self.path).unwrap_or_default();
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
+
+    /// The latest `count` changes, oldest first. The file is read from its end, 512 KiB at most, so that
+    /// a long history costs no more than a short one.
+    #[must_use]
+    pub fn latest(&self, count: usize) -> Vec<Entry> {
+        let bytes = tail(&self.path, TAIL).unwrap_or_default();
+        let lines = bytes.split(|byte| *byte == b'\n');
+        let mut latest: Vec<Entry> =
+            lines.rev().filter_map(|line| serde_json::from_slice(line).ok()).take(count).collect();
+        latest.reverse();
+        latest
+    }
+}
+
+/// The last `max` bytes of a file, or less.
+fn tail(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    let mut file = fs::File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(max)))?;
+    let mut bytes = Vec::new();
+    file.take(max).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -101,6 +127,7 @@ mod tests {
         };
         trail.append(&entry).unwrap();
         fs::write(&path, fs::read_to_string(&path).unwrap() + "{\"time\":\"20").unwrap();
-        assert_eq!(trail.entries(), [entry]);
+        assert_eq!(trail.entries(), std::slice::from_ref(&entry));
+        assert_eq!(trail.latest(9), [entry]);
     }
 }

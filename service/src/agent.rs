@@ -81,9 +81,10 @@ impl Prepared {
         let board = Board::new(watch.current(), rest, Arc::clone(&clock));
         let (requests, waiting) = mpsc::channel(REQUESTS);
         let layout = self.layout.clone();
+        let trail = Trail::at(&layout.audit_trail());
         let mut governor = Governor {
             operator: Operator::new(&self.layout),
-            trail: Trail::at(&self.layout.audit_trail()),
+            trail: trail.clone(),
             board: Rc::clone(&board),
             watch,
             ground: Ground {
@@ -97,7 +98,7 @@ impl Prepared {
             notice: Notice::default(),
         };
         governor.begin().await?;
-        let api = Api { board, requests: requests.clone() };
+        let api = Api { board, requests: requests.clone(), trail };
         let outcome =
             conduct(governor, waiting, Control { layout, api, first: Some(listener) }, async {
                 ready();

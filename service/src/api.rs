@@ -9,11 +9,11 @@ use std::rc::Rc;
 use candor_control::Service;
 use candor_control::protocol::{
     AuditReport, DeadRecords, DisableRequest, ExplainedLayer, Explanation, FlushDone, FlushRequest,
-    LevelChanged, LevelRequest, LevelStatus, Refusal, Reloaded, ReplayRequest, Replayed, Stats,
-    Status, UploadChanged,
+    History, LevelChanged, LevelRequest, LevelStatus, Refusal, Reloaded, ReplayRequest, Replayed,
+    Stats, Status, UploadChanged,
 };
 use candor_platform::Peer;
-use candor_policy::trail::Author;
+use candor_policy::trail::{Author, Trail};
 use candor_spool::Spool;
 use tokio::sync::{mpsc, oneshot};
 
@@ -25,6 +25,7 @@ use crate::governor::Request;
 pub(crate) struct Api {
     pub(crate) board: Rc<Board>,
     pub(crate) requests: mpsc::Sender<Request>,
+    pub(crate) trail: Trail,
 }
 
 impl Api {
@@ -124,6 +125,10 @@ impl Service for Api {
 
     async fn dead_letters(&self, _peer: &Peer) -> Result<DeadRecords, Refusal> {
         crate::store::dead_letters(&self.spool()?).await
+    }
+
+    async fn history(&self, _peer: &Peer) -> Result<History, Refusal> {
+        Ok(crate::history::history(&self.trail))
     }
 
     async fn replay(&self, _peer: &Peer, request: ReplayRequest) -> Result<Replayed, Refusal> {

@@ -23,6 +23,7 @@ mod engine;
 mod failure;
 mod flush;
 mod governor;
+mod history;
 pub mod host;
 mod identity;
 mod logging;

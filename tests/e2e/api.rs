@@ -106,7 +106,15 @@ fn the_answers_of_a_running_agent_are_the_documented_ones() {
     ask("POST", "/v1/flush", json!({ "wait": true, "stop_probes": false }));
     agent.write("etc/candor/policy.d/1.toml", "Unknown = 1\n");
     ask("POST", "/v1/reload", Value::Null);
-    for path in ["/v1/status", "/v1/level", "/v1/explain", "/v1/stats", "/v1/audit", "/v1/dead"] {
+    for path in [
+        "/v1/status",
+        "/v1/level",
+        "/v1/explain",
+        "/v1/stats",
+        "/v1/audit",
+        "/v1/dead",
+        "/v1/history",
+    ] {
         ask("GET", path, Value::Null);
     }
     ask("POST", "/v1/level", json!({ "level": 1 }));

@@ -15,7 +15,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST};
-use hyper::{Request, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -23,10 +23,10 @@ use tokio::time::timeout;
 
 use crate::protocol::{
     AuditReport, DeadRecords, DisableRequest, ErrorBody, Explanation, FlushDone, FlushRequest,
-    LevelChanged, LevelRequest, LevelStatus, Refusal, Reloaded, ReplayRequest, Replayed, Stats,
-    Status, UploadChanged,
+    History, LevelChanged, LevelRequest, LevelStatus, Refusal, Reloaded, ReplayRequest, Replayed,
+    Stats, Status, UploadChanged,
 };
-use crate::route::{self, Call, Route};
+use crate::route::{self, Call};
 
 /// How much longer than its own deadline the daemon is waited for.
 const GRACE: Duration = Duration::from_secs(5);
@@ -34,6 +34,15 @@ const GRACE: Duration = Duration::from_secs(5);
 /// did not, though it may still come to hold.
 const CONFIRMATION: Duration = Duration::from_secs(2);
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
+
+/// An answer as it came.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    /// Its media type; empty where the daemon named none.
+    pub content_type: String,
+    /// Its body.
+    pub bytes: Bytes,
+}
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -206,6 +215,31 @@ impl Client {
         self.ask(Call::DeadLetters, None).await
     }
 
+    /// The latest changes of level, upload, endpoint and pins.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn history(&self) -> Result<History, ClientError> {
+        self.ask(Call::History, None).await
+    }
+
+    /// One reading request by its path and query, its answer as it came: for whoever passes it on unread.
+    /// It is a GET, so that whatever the path says, nothing is changed.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn fetch(&self, path: &str) -> Result<Fetched, ClientError> {
+        let stream = self.open().await?;
+        let work = exchange(stream, &Method::GET, path, None);
+        let answer = timeout(route::ORDINARY + GRACE, work).await;
+        let (status, fetched) =
+            answer.map_err(io::Error::from).flatten().map_err(|source| self.no_answer(source))?;
+        if status.is_success() {
+            return Ok(fetched);
+        }
+        Err(self.refused(status, &fetched.bytes))
+    }
+
     /// Makes a new record of a dead letter.
     ///
     /// # Errors
@@ -225,20 +259,30 @@ impl Client {
             Call::SetLevel | Call::Enable | Call::Disable => CONFIRMATION,
             _ => route.deadline + GRACE,
         };
-        let answer = timeout(patience, exchange(stream, route, body)).await;
-        let (status, bytes) = answer
-            .map_err(io::Error::from)
-            .flatten()
-            .map_err(|source| ClientError::NoAnswer { endpoint: self.endpoint.clone(), source })?;
-        let bad = |source| {
-            let status = status.as_u16();
-            ClientError::BadAnswer { endpoint: self.endpoint.clone(), status, source }
-        };
+        let work = exchange(stream, &route.method, route.path, body);
+        let answer = timeout(patience, work).await;
+        let (status, fetched) =
+            answer.map_err(io::Error::from).flatten().map_err(|source| self.no_answer(source))?;
         if status.is_success() {
-            return serde_json::from_slice(&bytes).map_err(bad);
+            return serde_json::from_slice(&fetched.bytes)
+                .map_err(|source| self.bad(status, source));
         }
-        let body: ErrorBody = serde_json::from_slice(&bytes).map_err(bad)?;
-        Err(ClientError::Refused(body.error))
+        Err(self.refused(status, &fetched.bytes))
+    }
+
+    fn no_answer(&self, source: io::Error) -> ClientError {
+        ClientError::NoAnswer { endpoint: self.endpoint.clone(), source }
+    }
+
+    fn bad(&self, status: StatusCode, source: serde_json::Error) -> ClientError {
+        ClientError::BadAnswer { endpoint: self.endpoint.clone(), status: status.as_u16(), source }
+    }
+
+    fn refused(&self, status: StatusCode, body: &[u8]) -> ClientError {
+        match serde_json::from_slice::<ErrorBody>(body) {
+            Ok(body) => ClientError::Refused(body.error),
+            Err(source) => self.bad(status, source),
+        }
     }
 
     async fn open(&self) -> Result<Stream, ClientError> {
@@ -256,13 +300,14 @@ impl Client {
 /// One request and its answer.
 async fn exchange(
     stream: Stream,
-    route: &Route,
+    method: &Method,
+    path: &str,
     body: Option<Value>,
-) -> io::Result<(StatusCode, Bytes)> {
+) -> io::Result<(StatusCode, Fetched)> {
     let body = body.map(|value| value.to_string()).unwrap_or_default();
     let request = Request::builder()
-        .method(&route.method)
-        .uri(route.path)
+        .method(method)
+        .uri(path)
         .header(HOST, "localhost")
         .header(CONTENT_TYPE, "application/json")
         .body(Full::new(Bytes::from(body)))
@@ -271,9 +316,11 @@ async fn exchange(
         http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     let answer = async move {
         let answer = sender.send_request(request).await.map_err(io::Error::other)?;
-        let status = answer.status();
-        let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
-        body.map(|body| (status, body.to_bytes())).map_err(io::Error::other)
+        let (head, body) = answer.into_parts();
+        let named = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let content_type = named.unwrap_or_default().to_owned();
+        let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(io::Error::other)?;
+        Ok((head.status, Fetched { content_type, bytes: body.to_bytes() }))
     };
     // The connection moves the bytes. It ends when the sender is dropped after the answer, or with
     // the error that the answer reports as well.

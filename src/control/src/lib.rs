@@ -18,6 +18,6 @@ mod client;
 mod route;
 mod server;
 
-pub use client::{Client, ClientError};
+pub use client::{Client, ClientError, Fetched};
 pub use route::routes;
 pub use server::{Service, serve};

@@ -10,6 +10,7 @@
 //! On failure: [`Refusal`].
 
 mod answer;
+mod history;
 mod refusal;
 mod request;
 mod status;
@@ -19,6 +20,7 @@ pub use answer::{
     ExplainedLayer, Explanation, FlushDone, LevelChanged, ReasonCount, Reloaded, Stats,
     UploadChanged,
 };
+pub use history::{Change, History};
 pub(crate) use refusal::ErrorBody;
 pub use refusal::{Code, Refusal};
 pub(crate) use request::parse_nothing;

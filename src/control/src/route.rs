@@ -27,6 +27,7 @@ pub(crate) enum Call {
     Audit,
     DeadLetters,
     Replay,
+    History,
 }
 
 /// One line of the table.
@@ -55,11 +56,11 @@ pub fn routes() -> impl Iterator<Item = (&'static str, &'static str, Role)> {
     ROUTES.iter().map(|route| (route.method.as_str(), route.path, route.role))
 }
 
-const ORDINARY: Duration = Duration::from_secs(30);
+pub(crate) const ORDINARY: Duration = Duration::from_secs(30);
 /// A flush that waits lasts as long as the upload does.
 const FLUSH: Duration = Duration::from_mins(2);
 
-static ROUTES: [Route; 12] = [
+static ROUTES: [Route; 13] = [
     get(Call::Status, "/v1/status", Role::Anyone),
     get(Call::Level, "/v1/level", Role::Anyone),
     get(Call::Explain, "/v1/explain", Role::Anyone),
@@ -73,6 +74,8 @@ static ROUTES: [Route; 12] = [
     get(Call::Audit, "/v1/audit", Role::Reader),
     get(Call::DeadLetters, "/v1/dead", Role::Reader),
     post(Call::Replay, "/v1/replay", ORDINARY),
+    // It names users, and the reasons that they gave.
+    get(Call::History, "/v1/history", Role::Reader),
 ];
 
 const fn get(call: Call, path: &'static str, role: Role) -> Route {

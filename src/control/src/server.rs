@@ -22,9 +22,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::protocol::{
-    AuditReport, DeadRecords, DisableRequest, Explanation, FlushDone, FlushRequest, LevelChanged,
-    LevelRequest, LevelStatus, Refusal, Reloaded, ReplayRequest, Replayed, Stats, Status,
-    UploadChanged,
+    AuditReport, DeadRecords, DisableRequest, Explanation, FlushDone, FlushRequest, History,
+    LevelChanged, LevelRequest, LevelStatus, Refusal, Reloaded, ReplayRequest, Replayed, Stats,
+    Status, UploadChanged,
 };
 
 mod answer;
@@ -89,6 +89,9 @@ pub trait Service {
 
     /// What endpoints refused for good.
     fn dead_letters(&self, peer: &Peer) -> impl Future<Output = Result<DeadRecords, Refusal>>;
+
+    /// The latest changes of level, upload, endpoint and pins.
+    fn history(&self, peer: &Peer) -> impl Future<Output = Result<History, Refusal>>;
 
     /// Makes a new record of a dead letter.
     fn replay(

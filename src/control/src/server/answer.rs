@@ -97,6 +97,7 @@ async fn call(
         }
         Call::Audit => json(&service.audit(peer).await?),
         Call::DeadLetters => json(&service.dead_letters(peer).await?),
+        Call::History => json(&service.history(peer).await?),
         Call::Replay => json(&service.replay(peer, ReplayRequest::parse(body)?).await?),
     }
 }

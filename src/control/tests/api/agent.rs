@@ -9,9 +9,9 @@ use std::cell::{Cell, RefCell};
 use std::io;
 
 use candor_control::protocol::{
-    AuditReport, DeadRecords, DisableRequest, Explanation, FlushDone, FlushRequest, LevelChanged,
-    LevelRequest, LevelStatus, Refusal, Reloaded, ReplayRequest, Replayed, Stats, Status,
-    UploadChanged,
+    AuditReport, DeadRecords, DisableRequest, Explanation, FlushDone, FlushRequest, History,
+    LevelChanged, LevelRequest, LevelStatus, Refusal, Reloaded, ReplayRequest, Replayed, Stats,
+    Status, UploadChanged,
 };
 use candor_control::{Client, Service, serve};
 use candor_platform::{Layout, Listener, Peer, Stream, connect};
@@ -101,6 +101,10 @@ impl Service for Agent {
 
     async fn dead_letters(&self, _peer: &Peer) -> Result<DeadRecords, Refusal> {
         Ok(DeadRecords::default())
+    }
+
+    async fn history(&self, _peer: &Peer) -> Result<History, Refusal> {
+        Ok(History::default())
     }
 
     async fn replay(&self, peer: &Peer, request: ReplayRequest) -> Result<Replayed, Refusal> {

@@ -44,6 +44,22 @@ async fn every_call_goes_there_and_back() {
 }
 
 #[tokio::test]
+async fn an_answer_is_fetched_as_it_came_and_a_fetch_changes_nothing() {
+    with_server(async |bench| {
+        let fetched = bench.client.fetch("/v1/status").await.unwrap();
+        assert_eq!(fetched.content_type, "application/json");
+        assert!(fetched.bytes.starts_with(b"{\"version\":\"0.1.0\""));
+        let codes = [("/v1/weather", Code::NotFound), ("/v1/enable", Code::BadRequest)];
+        for (path, code) in codes {
+            let error = bench.client.fetch(path).await.unwrap_err();
+            assert!(matches!(error, ClientError::Refused(refusal) if refusal.code == code));
+        }
+        assert!(bench.agent.done.borrow().is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn without_a_daemon_the_client_says_so() {
     let root = tempfile::tempdir().unwrap();
     let layout = Layout::new(Some(root.path()));
