@@ -25,6 +25,7 @@ mod minisign;
 mod operator;
 mod raise;
 pub mod remote;
+mod reserve;
 mod resolve;
 mod source;
 pub mod trail;

@@ -93,6 +93,12 @@ impl Operator {
         Self { replaces: true, ..self }
     }
 
+    /// Keeps room for the next write, so that a full disk cannot stand in the owner's way. Does
+    /// nothing where the setting is in the registry or the disk has no room to give.
+    pub fn hold_room(&self) {
+        self.store.hold_room();
+    }
+
     /// What it states now, an ended raise not yet taken into account.
     #[must_use]
     pub fn read(&self) -> Reading {

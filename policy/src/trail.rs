@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 use candor_platform::FileError;
 use serde::{Deserialize, Serialize};
 
+use crate::reserve::with_room;
+
 mod change;
 
 pub use change::{Author, act, changes, changes_since};
@@ -76,7 +78,8 @@ impl Trail {
     /// When the line cannot be written.
     pub fn append(&self, entry: &Entry) -> Result<(), FileError> {
         let line = serde_json::to_string(entry).unwrap_or_default();
-        candor_platform::append_line(&self.path, &line, 0o600)
+        let dir = self.path.parent().unwrap_or(&self.path);
+        with_room(dir, || candor_platform::append_line(&self.path, &line, 0o600))
     }
 
     /// Every change, oldest first. A line that a power cut tore is passed over.

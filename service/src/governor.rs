@@ -332,6 +332,7 @@ impl Governor {
     }
 
     async fn switch_on(&mut self, snapshot: &Snapshot) -> Result<(), Failure> {
+        self.operator.hold_room();
         let engine = Engine::start(&self.ground, snapshot).await?;
         self.board.set_view(engine.view());
         self.engine = Some(engine);

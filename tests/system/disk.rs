@@ -29,10 +29,10 @@ impl Mount {
         done("mount", &all).then(|| Self(dir.to_owned()))
     }
 
-    /// Writes a file until nothing more fits.
+    /// Writes on into a file until nothing more fits.
     fn fill(&self) -> PathBuf {
         let path = self.0.join("filler");
-        let mut file = File::create(&path).unwrap();
+        let mut file = File::options().create(true).append(true).open(&path).unwrap();
         for size in [64 * 1024, 4096] {
             while file.write_all(&vec![0x5a; size]).is_ok() {}
         }
@@ -127,6 +127,27 @@ fn a_full_16_mib_file_system_stops_nothing_and_what_it_could_not_keep_is_counted
     fs::remove_file(filler).unwrap();
     agent.settle();
     agree(&agent, &collector);
+    agent.kill();
+}
+
+#[test]
+fn the_owner_switches_it_off_on_a_disk_without_a_free_block() {
+    let mut agent = Agent::prepare(&Settings::level(2));
+    let state = agent.root().join("var/lib/candor");
+    let mount = Mount::make(&["-t", "tmpfs", "-o", "size=16m,mode=0700", "tmpfs"], &state);
+    if !need("root and mount", mount.is_some()) {
+        return;
+    }
+    let mount = mount.unwrap();
+    agent.run();
+    let filler = mount.fill();
+    let off = agent.ctl(&["disable"]);
+    assert_eq!(off.code, Some(0), "{off:?}");
+    assert_eq!(agent.status()["upload"]["state"], "off");
+    let trail = fs::read_to_string(state.join("audit.log")).unwrap();
+    assert!(trail.lines().last().is_some_and(|line| line.contains("\"upload\"")), "{trail}");
+    assert_eq!(agent.ctl(&["enable"]).code, Some(0), "{}", agent.log());
+    fs::remove_file(filler).unwrap();
     agent.kill();
 }
 

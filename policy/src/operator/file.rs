@@ -1,6 +1,6 @@
 //! The operator's setting as a file: `operator.toml` in the state directory.
 //!
-//! On failure: the old file stands.
+//! On failure: the old file stands. On a full disk the reserve (`reserve.rs`) goes first.
 
 use std::path::PathBuf;
 
@@ -9,6 +9,7 @@ use candor_platform::{Layout, create_private_dir, write_atomic};
 use crate::layer::Reading;
 use crate::operator::text::edit;
 use crate::operator::{Change, OperatorError};
+use crate::reserve::{self, with_room};
 use crate::source::file::{Reader, read_operator, read_trusted};
 
 /// Readable by all who may enter the directory, which is private: root's `agentctl` may have
@@ -46,6 +47,10 @@ impl FileStore {
         if !self.dir.is_dir() {
             create_private_dir(&self.dir).map_err(failed)?;
         }
-        write_atomic(&self.file, text.as_bytes(), MODE).map_err(failed)
+        with_room(&self.dir, || write_atomic(&self.file, text.as_bytes(), MODE)).map_err(failed)
+    }
+
+    pub(in crate::operator) fn hold_room(&self) {
+        reserve::hold(&self.dir);
     }
 }

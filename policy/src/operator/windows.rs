@@ -42,6 +42,12 @@ impl Store {
         }
     }
 
+    pub(super) fn hold_room(&self) {
+        if let Self::File(store) = self {
+            store.hold_room();
+        }
+    }
+
     pub(super) fn read(&self) -> Reading {
         match self {
             Self::File(store) => store.read(),

@@ -25,6 +25,7 @@ mod owner;
 mod peer;
 mod privilege;
 mod random;
+mod reserve;
 #[cfg(any(windows, test))]
 mod sddl;
 #[cfg(windows)]
@@ -47,5 +48,6 @@ pub use owner::act_as_owner;
 pub use peer::{Peer, Role, is_administrator};
 pub use privilege::{Raised, lower_privileges, raise_to_read};
 pub use random::random_bytes;
+pub use reserve::Reserve;
 pub use space::{free_bytes, total_bytes};
 pub use usage::{Usage, usage};
