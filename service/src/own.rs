@@ -12,7 +12,7 @@ use candor_model::{Level, Record};
 use candor_pipeline::rfc3339;
 use candor_platform::usage;
 use candor_probes::{Host, Moment, Probe, ProbeError, Rhythm};
-use candor_spool::{Ledger, Spool};
+use candor_spool::{Dropped as Drops, Spool};
 use tokio::sync::watch;
 
 use candor_upload::UploadStatus;
@@ -85,13 +85,15 @@ impl Probe for HealthProbe {
 impl HealthProbe {
     fn health(&self) -> Health {
         let ledger = self.spool.ledger();
+        // The receiver knows this installation by its present id, and nothing of what was before.
+        let told = ledger.since_renewal();
         let usage = usage();
-        let percent = Percent::of(&ledger);
-        let dropped = ledger.dropped.iter().filter(|(_, count)| *count > 0);
+        let percent = Percent::of(told.uploaded, &told.dropped);
+        let dropped = told.dropped.iter().filter(|(_, count)| *count > 0);
         Health {
-            generated: Some(ledger.generated),
-            uploaded: Some(ledger.uploaded),
-            dropped: Some(ledger.dropped.total()),
+            generated: Some(told.generated),
+            uploaded: Some(told.uploaded),
+            dropped: Some(told.dropped.total()),
             pending: Some(ledger.pending),
             percent_uploaded: percent.uploaded,
             percent_dropped: percent.dropped,
@@ -115,11 +117,11 @@ pub(crate) struct Percent {
 }
 
 impl Percent {
-    pub(crate) fn of(ledger: &Ledger) -> Self {
-        let dropped = ledger.dropped.total() - ledger.dropped.by_owner();
-        let decided = ledger.uploaded + dropped;
+    pub(crate) fn of(uploaded: u64, drops: &Drops) -> Self {
+        let dropped = drops.total() - drops.by_owner();
+        let decided = uploaded + dropped;
         #[expect(clippy::cast_precision_loss, reason = "a percentage needs no 53 bits")]
         let percent = |part: u64| (decided > 0).then(|| 100.0 * part as f64 / decided as f64);
-        Self { uploaded: percent(ledger.uploaded), dropped: percent(dropped) }
+        Self { uploaded: percent(uploaded), dropped: percent(dropped) }
     }
 }

@@ -111,7 +111,7 @@ fn without_engine(board: &Board, effective: &Effective, endpoint: Option<String>
 
 fn events(board: &Board, ledger: &Ledger) -> EventCounts {
     let at_the_gate = board.view().map_or(0, |view| view.withheld());
-    let percent = Percent::of(ledger);
+    let percent = Percent::of(ledger.uploaded, &ledger.dropped);
     let by_level = Level::ALL.map(|level| {
         (level.number().to_string(), ledger.generated_by_level[usize::from(level.number())])
     });

@@ -11,7 +11,7 @@
 use candor_model::{DropReason, Level};
 
 use crate::gaps::{Gap, Gaps, Holes};
-use crate::ledger::Dropped;
+use crate::ledger::{Before, Dropped};
 use crate::timeline::Mark;
 
 /// More records were to leave than wait.
@@ -46,6 +46,8 @@ pub(crate) struct Books {
     pub(crate) last_upload: u64,
     /// What was dropped and is not yet told to the receiver. Not in the list of words.
     pub(crate) gaps: Gaps,
+    /// The counters when the owner had the ids renewed; zero before the first time.
+    pub(crate) before: Before,
 }
 
 /// Numbers of records that leave together.
@@ -90,13 +92,36 @@ const WORDS: [&str; 13] = [
     "last_upload_millis",
 ];
 
+/// The before's word for what was uploaded; its drop reasons stand behind [`BEFORE`].
+const UPLOADED_BEFORE: &str = "before_uploaded";
+/// The before's words, in the order of [`DropReason::ALL`]. They are in the list where they are not
+/// zero, so that a store whose ids were never renewed is one that earlier versions read.
+const BEFORE: [&str; DropReason::ALL.len()] = [
+    "before_spool_full",
+    "before_expired",
+    "before_rejected",
+    "before_corrupt",
+    "before_withdrawn",
+    "before_disabled",
+    "before_deleted",
+    "before_oversize",
+];
+
 impl Books {
     pub(crate) fn generated(&self) -> u64 {
         self.by_level.iter().sum()
     }
 
     pub(crate) fn next_seq(&self) -> u64 {
-        self.generated() + 1
+        self.generated().saturating_sub(self.before.generated) + 1
+    }
+
+    /// Begins anew under other ids: everything that waited was settled before.
+    pub(crate) fn renew(&mut self) {
+        self.before =
+            Before { generated: self.generated(), uploaded: self.uploaded, dropped: self.dropped };
+        self.gaps = Gaps::default();
+        self.last_upload = 0;
     }
 
     pub(crate) fn pending(&self) -> u64 {
@@ -160,6 +185,7 @@ impl Books {
     /// The books after the medium lost the last commits of the store: numbers that `later` gave
     /// are never given again, and the records that had them are `corrupt`.
     pub(crate) fn catch_up(&mut self, later: &Self) {
+        self.before = later.before;
         let first = self.next_seq();
         for (mine, theirs) in self.by_level.iter_mut().zip(later.by_level) {
             let lost = theirs.saturating_sub(*mine);
@@ -198,6 +224,9 @@ impl Books {
         ];
         let mut list: Vec<_> = WORDS.into_iter().zip(numbers).collect();
         list.extend(self.dropped.iter().map(|(reason, n)| (reason.word(), n)));
+        let before = BEFORE.into_iter().zip(self.before.dropped.iter().map(|(_, n)| n));
+        let before = std::iter::once((UPLOADED_BEFORE, self.before.uploaded)).chain(before);
+        list.extend(before.filter(|(_, n)| *n > 0));
         let sum = checksum(&list);
         list.push(("sum", sum));
         list
@@ -217,6 +246,7 @@ impl Books {
             mark: Mark { at: find("age_millis")?, wall: find("wall_millis")? },
             last_upload: find("last_upload_millis")?,
             gaps: Gaps::default(),
+            before: Before::default(),
         };
         for (count, word) in books.by_level.iter_mut().zip(&WORDS[3..7]) {
             *count = find(word)?;
@@ -224,8 +254,15 @@ impl Books {
         for reason in DropReason::ALL {
             books.dropped.add(reason, find(reason.word())?);
         }
-        let whole = books.list().last().map(|&(_, sum)| sum) == find("sum")
-            && find("next_seq")? == books.next_seq();
+        books.before = Before {
+            generated: (books.generated() + 1).checked_sub(find("next_seq")?)?,
+            uploaded: find(UPLOADED_BEFORE).unwrap_or(0),
+            dropped: Dropped::default(),
+        };
+        for (reason, word) in DropReason::ALL.into_iter().zip(BEFORE) {
+            books.before.dropped.add(reason, find(word).unwrap_or(0));
+        }
+        let whole = books.list().last().map(|&(_, sum)| sum) == find("sum");
         whole.then_some(books)
     }
 }

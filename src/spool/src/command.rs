@@ -4,14 +4,15 @@
 //! - The queue is bounded: a handle waits for one of [`ROOM`] places before it asks, so a slow disk
 //!   slows its callers down and nothing is refused or lost on the way.
 
-use candor_model::{Draft, DropReason, Level};
+use candor_model::{Draft, DropReason, Kind, Level};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::dead::DeadLetter;
 use crate::error::SpoolError;
 use crate::gaps::Gap;
 use crate::ledger::Verdict;
-use crate::row::{Parcel, RowId, Want};
+use crate::rights::{Range, Settled};
+use crate::row::{Parcel, Row, RowId, Want};
 use crate::settings::Settings;
 
 /// Commands that may wait at one time.
@@ -40,6 +41,9 @@ pub(crate) enum Command {
     Replay(u64, Done<Option<u64>>),
     Gaps(Done<Vec<Gap>>),
     GapsTold(Vec<Gap>, Done<()>),
+    Renew(Done<u64>),
+    Page(u64, usize, Done<Vec<(Kind, Row)>>),
+    Settle(Vec<Range>, Vec<Range>, Done<Settled>),
     Verify(Done<Verdict>),
     Close(Done<()>),
 }

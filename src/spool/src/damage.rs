@@ -207,7 +207,8 @@ fn rename(dir: &Path, from: &str, to: &str) -> io::Result<()> {
     Ok(())
 }
 
-fn remove(dir: &Path, name: &str) -> io::Result<()> {
+/// Removes a store with its log.
+pub(crate) fn remove(dir: &Path, name: &str) -> io::Result<()> {
     for suffix in SUFFIXES {
         match fs::remove_file(dir.join(format!("{name}{suffix}"))) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

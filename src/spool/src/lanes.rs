@@ -151,6 +151,15 @@ pub(crate) fn discard_damaged(
     Ok(())
 }
 
+/// Name and count of every row, without its body.
+pub(crate) fn spans(conn: &Connection) -> rusqlite::Result<Vec<(RowId, u64)>> {
+    let mut select = conn.prepare("SELECT id, records FROM batch INDEXED BY lane ORDER BY id")?;
+    let spans = select.query_map([], |row| {
+        Ok((RowId(row.get(0)?), u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0)))
+    })?;
+    spans.collect()
+}
+
 /// The numbers between the rows, but for those that are known to be gone.
 pub(crate) fn holes(conn: &Connection, books: &Books) -> rusqlite::Result<Holes> {
     let mut select = conn.prepare("SELECT id, records FROM batch ORDER BY id")?;

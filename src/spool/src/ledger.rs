@@ -2,7 +2,8 @@
 //! check that derives it again from the rows.
 //!
 //! # Invariants
-//! - `generated = uploaded + dropped + pending`, and `generated = next_seq - 1`, in every copy that
+//! - `generated = uploaded + dropped + pending`, and what was generated since the ids were renewed
+//!   is `next_seq - 1`, in every copy that
 //!   ever leaves this crate: `pending` is computed from the other three.
 
 use std::time::{Duration, Instant, SystemTime};
@@ -66,6 +67,17 @@ impl LossBound {
     }
 }
 
+/// Counters of the ledger up to a moment, or since one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Before {
+    /// Records that got a sequence number.
+    pub generated: u64,
+    /// Records that an endpoint acknowledged.
+    pub uploaded: u64,
+    /// Records that were dropped, by reason.
+    pub dropped: Dropped,
+}
+
 /// A copy of the ledger. Its counters are those of the last commit; `withheld`, `refused` and
 /// `lingering` are of the moment and are stored with the next commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -94,8 +106,10 @@ pub struct Ledger {
     pub max_bytes: u64,
     /// When the oldest waiting record was committed, by today's wall clock.
     pub oldest: Option<SystemTime>,
-    /// The number that the next record gets; the first ever is 1.
+    /// The number that the next record gets; the first under an id is 1.
     pub next_seq: u64,
+    /// The counters when the owner had the ids renewed; zero before the first time.
+    pub before: Before,
     /// When an endpoint last acknowledged a record.
     pub last_upload: Option<SystemTime>,
     /// Rows in the dead-letter table.
@@ -116,8 +130,23 @@ impl Ledger {
     pub fn balances(&self) -> bool {
         let levels: u64 = self.generated_by_level.iter().sum();
         self.generated == self.uploaded + self.dropped.total() + self.pending
-            && self.generated + 1 == self.next_seq
+            && self.generated + 1 == self.next_seq + self.before.generated
             && self.generated == levels
+    }
+
+    /// What was generated, uploaded and dropped since the ids were renewed: what a receiver may be
+    /// told, since the sums of a former id would join it with the present one.
+    #[must_use]
+    pub fn since_renewal(&self) -> Before {
+        let mut dropped = self.dropped;
+        for (now, before) in dropped.0.iter_mut().zip(self.before.dropped.0) {
+            *now = now.saturating_sub(before);
+        }
+        Before {
+            generated: self.generated.saturating_sub(self.before.generated),
+            uploaded: self.uploaded.saturating_sub(self.before.uploaded),
+            dropped,
+        }
     }
 
     /// The ledger with its lingering age of this moment.

@@ -26,10 +26,11 @@
 //! # Invariants
 //! - `generated = uploaded + dropped + pending` in every committed state, since rows and counters
 //!   change in one transaction; records leave by one function that demands a reason.
-//! - Sequence numbers start at 1 for an installation and have no gap and no repetition.
+//! - Sequence numbers start at 1 for an install id and have no gap and no repetition.
 //! - A row whose checksum does not hold is never delivered.
 //! - What was acknowledged by [`Spool::append`] with [`Urgency::Now`] survives a crash and a power
 //!   cut; of what lingers at most [`Ledger::lingering`] is lost.
+//! - After [`Spool::renew`] neither a record nor the former id is in the store, its log or its mirror.
 //! - After [`Spool::lower_to`] no byte of a record above the level is in the directory.
 //!
 //! On failure: trouble of the disk is an error of the call and changes nothing; damage is repaired
@@ -42,6 +43,7 @@ mod damage;
 mod dead;
 mod error;
 mod gaps;
+mod identity;
 mod lanes;
 mod ledger;
 mod linger;
@@ -52,6 +54,7 @@ mod peek;
 mod queue;
 mod recovery;
 mod reserve;
+mod rights;
 mod row;
 mod schema;
 mod settings;
@@ -63,9 +66,11 @@ mod writer;
 pub use dead::DeadLetter;
 pub use error::{OpenError, SpoolError};
 pub use gaps::Gap;
-pub use ledger::{Dropped, Ledger, LossBound, Verdict};
+pub use identity::id_of;
+pub use ledger::{Before, Dropped, Ledger, LossBound, Verdict};
 pub use offline::{Audit, Offline, OfflineError, Repair};
 pub use peek::{Peek, peek};
+pub use rights::{Range, Settled};
 pub use row::{Parcel, Row, RowId, Want};
 pub use settings::{Framing, FreeBytes, Settings, Surroundings};
 pub use spool::{Spool, Urgency};

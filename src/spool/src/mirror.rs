@@ -6,7 +6,8 @@
 //!   candor-mirror 1
 //!   install_id 6f1c…            uuid v4
 //!   serial 42                   the commit that these counters belong to
-//!   next_seq 1001 …             one line for each word of `Books::list`
+//!   next_seq 1001 …             one line for each word of `Books::list`; `before_…` only where the
+//!                               ids were renewed, so that earlier versions read the others
 //!   sum 2774341239              CRC-32C of the words and numbers
 //!   end 1b2c3d4e                CRC-32C of all bytes above, so the id is covered as well
 //! slot 0: intent, written before COMMIT.   slot 1: done, written after it.
@@ -50,6 +51,8 @@ pub(crate) enum Slot {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) install_id: String,
+    /// The secret of a new id, on its way into the store; never in the mirror.
+    pub(crate) key: Option<String>,
     pub(crate) books: Books,
 }
 
@@ -100,6 +103,11 @@ impl Mirror {
 
     pub(crate) fn install_id(&self) -> &str {
         &self.install_id
+    }
+
+    /// The id is another from now on.
+    pub(crate) fn rename(&mut self, install_id: String) {
+        self.install_id = install_id;
     }
 
     /// Writes one slot, without fsync.
@@ -170,7 +178,7 @@ fn parse(slot: &[u8]) -> Option<Entry> {
         .map(|line| line.split_once(' ').and_then(|(w, n)| Some((w, n.parse().ok()?))))
         .collect::<Option<_>>()?;
     let books = Books::read(|word| list.iter().find(|(w, _)| *w == word).map(|&(_, n)| n))?;
-    Some(Entry { install_id, books })
+    Some(Entry { install_id, key: None, books })
 }
 
 #[cfg(test)]
@@ -201,6 +209,19 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_after_a_renewal_fits_and_reads_back() {
+        let mut books = books(9);
+        books.uploaded = 1_000_000_000_000;
+        books.by_level = [1_000_000_000_000; 4];
+        books.dropped.0 = [300_000_000_000; 8];
+        books.renew();
+        books.generate(Level::Basic, 7);
+        let found = parse(&render("00000000-0000-8000-8000-000000000000", &books)).unwrap();
+        assert_eq!(found.books, books);
+        assert_eq!(found.books.next_seq(), 8);
+    }
+
+    #[test]
     fn the_later_slot_is_the_one_to_go_on_from() {
         let dir = tempfile::tempdir().unwrap();
         let mut mirror = Mirror::open(dir.path(), "id".into());
@@ -209,7 +230,8 @@ mod tests {
         mirror.write(Slot::Intent, &books(2));
         let found = Reflection::read(dir.path());
         assert_eq!(found.done.as_ref().unwrap().books, books(1));
-        assert_eq!(found.latest().unwrap(), Entry { install_id: "id".into(), books: books(2) });
+        let latest = Entry { install_id: "id".into(), key: None, books: books(2) };
+        assert_eq!(found.latest().unwrap(), latest);
     }
 
     #[test]

@@ -208,6 +208,15 @@ impl Offline {
         &self.install_id
     }
 
+    /// The secret whose hash the install id is; `None` where an earlier agent made the id.
+    ///
+    /// # Errors
+    /// [`OfflineError::Damaged`].
+    pub fn install_key(&self) -> Result<Option<String>, OfflineError> {
+        schema::read_meta(&self.conn, schema::INSTALL_KEY)
+            .map_err(|error| damaged(&self.dir.join(STORE), StoreError::Sqlite(error)))
+    }
+
     /// Reads every row, derives the ledger again, and compares it with the counters and the mirror.
     ///
     /// # Errors

@@ -48,6 +48,7 @@ pub(crate) fn ledger(books: &Books) -> Ledger {
         withheld: books.withheld,
         refused: books.refused,
         next_seq: books.next_seq(),
+        before: books.before,
         last_upload,
         damages: books.damages,
         gaps: books.gaps.list().len(),

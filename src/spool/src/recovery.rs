@@ -7,6 +7,8 @@
 //! none, or empty         there                   the id, the numbers and the ledger go on;
 //!                                                what waited is `corrupt`
 //! ours, whole            same, behind or absent  the store is the truth
+//! ours, of a former id   done ahead              the medium lost a renewal of the ids: what waited
+//!                                                was deleted by its owner and goes
 //! ours, older            done ahead              the medium lost commits: their numbers are not
 //!                                                given again, their records are `corrupt`
 //! ours, counters bent    there                   the mirror's counters, made to agree with the rows
@@ -18,7 +20,8 @@
 //! - It ends with a store that works, or with an error about the surroundings; never with a request
 //!   to a human to delete something.
 //! - A recovery that is cut off is taken up again at the next start: see `damage.rs`.
-//! - The id is made once; it survives as long as either the store or the mirror does.
+//! - The id is made once, and again when the owner has it renewed; it survives as long as either the
+//!   store or the mirror does. What was deleted with a former id does not come back under a new one.
 
 use std::path::Path;
 
@@ -29,12 +32,13 @@ use crate::books::Books;
 use crate::damage::{self, SALVAGE, StoreError};
 use crate::error::OpenError;
 use crate::gaps::{Gaps, Holes};
+use crate::identity::{Identity, id_of};
 use crate::lanes;
 use crate::mirror::{Entry, Mirror, Reflection, Slot};
 use crate::order::Order;
 use crate::reserve::Reserve;
 use crate::row::Stored;
-use crate::schema::{self, Content, INSTALL_ID};
+use crate::schema::{self, Content, INSTALL_ID, INSTALL_KEY};
 use crate::settings::MIN_BYTES;
 use crate::store::{self, HEADROOM, Place, Store};
 use crate::timeline::Timeline;
@@ -67,8 +71,7 @@ impl Store {
     /// Sets the store aside and goes on with a new one that holds what could be saved.
     pub(crate) fn rebuild(&mut self) -> Result<(), StoreError> {
         self.close_connection()?;
-        let base =
-            Entry { install_id: self.mirror.install_id().to_owned(), books: self.books.clone() };
+        let base = Entry::of(self.mirror.install_id().to_owned(), self.books.clone());
         let (conn, entry) = replace(&self.place, Some(base))?;
         self.conn = conn;
         self.detached = false;
@@ -143,8 +146,12 @@ fn existing(
         }
         Content::Ours { books, install_id } => {
             schema::complete(&conn)?;
+            if is_of_a_former_id(&conn, install_id.as_deref(), books.as_deref(), reflection)? {
+                return start_over(conn, place, latest);
+            }
             let mirrored = latest.as_ref().map(|entry| entry.install_id.clone());
-            let Some(install_id) = mirrored.or(install_id) else { return Ok(None) };
+            let proven = proven_id(&conn, install_id.as_deref())?;
+            let Some(install_id) = proven.or(mirrored).or(install_id) else { return Ok(None) };
             let before = books.as_deref().cloned();
             let Some(books) = agree(&conn, books.map(|books| *books), reflection)? else {
                 return Ok(None);
@@ -152,9 +159,43 @@ fn existing(
             if before.as_ref() != Some(&books) {
                 amend(&conn, &books)?;
             }
-            Ok(Some((conn, Entry { install_id, books })))
+            Ok(Some((conn, Entry::of(install_id, books))))
         }
     }
+}
+
+/// The store's id, where the key beside it proves that neither has changed.
+fn proven_id(conn: &Connection, id: Option<&str>) -> rusqlite::Result<Option<String>> {
+    let key = schema::read_meta(conn, INSTALL_KEY)?;
+    Ok(id.filter(|id| key.is_some_and(|key| id_of(&key) == *id)).map(str::to_owned))
+}
+
+/// Whether the mirror saw a renewal of the ids that the medium has lost again.
+fn is_of_a_former_id(
+    conn: &Connection,
+    id: Option<&str>,
+    books: Option<&Books>,
+    reflection: &Reflection,
+) -> rusqlite::Result<bool> {
+    let (Some(done), Some(books)) = (&reflection.done, books) else { return Ok(false) };
+    let proven = proven_id(conn, id)?;
+    let differs = proven.is_some_and(|id| id != done.install_id);
+    Ok(differs && done.books.serial > books.serial && done.books.before != books.before)
+}
+
+/// An empty store in place of one whose records were deleted by their owner.
+fn start_over(
+    conn: Connection,
+    place: &Place,
+    latest: Option<Entry>,
+) -> Result<Option<(Connection, Entry)>, StoreError> {
+    drop(conn);
+    damage::set_aside(&place.dir).map_err(StoreError::SetAside)?;
+    damage::remove(&place.dir, SALVAGE).map_err(StoreError::SetAside)?;
+    let conn = store::open(&place.store(), place.settings.max_bytes)?;
+    let entry = begin(latest);
+    found(&conn, &entry)?;
+    Ok(Some((conn, entry)))
 }
 
 /// Counters that agree with the rows; `None` when only reading every row can tell.
@@ -190,7 +231,7 @@ fn agree(
 /// The counters to begin an empty store with.
 fn begin(mirrored: Option<Entry>) -> Entry {
     let Some(mut entry) = mirrored else {
-        return Entry { install_id: new_id(), books: Books::default() };
+        return Entry::new(Books::default());
     };
     tracing::error!(records = entry.books.pending(), "the store is gone; its mirror goes on");
     entry.books.reconcile(0, Holes::new());
@@ -203,8 +244,15 @@ fn found(conn: &Connection, entry: &Entry) -> rusqlite::Result<()> {
     conn.execute_batch("BEGIN IMMEDIATE")?;
     schema::create(conn)?;
     schema::write_books(conn, None, &entry.books)?;
-    schema::write_meta(conn, INSTALL_ID, &entry.install_id)?;
+    write_id(conn, entry)?;
     conn.execute_batch("COMMIT")
+}
+
+fn write_id(conn: &Connection, entry: &Entry) -> rusqlite::Result<()> {
+    if let Some(key) = &entry.key {
+        schema::write_meta(conn, INSTALL_KEY, key)?;
+    }
+    schema::write_meta(conn, INSTALL_ID, &entry.install_id)
 }
 
 /// Writes counters that were made to agree.
@@ -228,10 +276,10 @@ fn replace(place: &Place, base: Option<Entry>) -> Result<(Connection, Entry), St
     let saved = old.as_ref().map_or(Ok(Saved::default()), |old| save_rows(old, &conn))?;
     let id = old.as_ref().and_then(|old| schema::read_meta(old, INSTALL_ID).ok()?);
     let books = old.as_ref().and_then(|old| schema::read_books(old).ok()?);
-    let remembered = id.clone().zip(books).map(|(install_id, books)| Entry { install_id, books });
-    let mut entry = later(remembered, base).unwrap_or_else(|| Entry {
-        install_id: id.unwrap_or_else(new_id),
-        books: saved.presumed(),
+    let remembered = id.clone().zip(books).map(|(install_id, books)| Entry::of(install_id, books));
+    let mut entry = later(remembered, base).unwrap_or_else(|| match id {
+        Some(id) => Entry::of(id, saved.presumed()),
+        None => Entry::new(saved.presumed()),
     });
     saved.claim_numbers(&mut entry.books);
     if entry.books.gaps == Gaps::default() {
@@ -247,7 +295,7 @@ fn replace(place: &Place, base: Option<Entry>) -> Result<(Connection, Entry), St
         save_meta(old, &conn);
     }
     schema::write_books(&conn, None, &entry.books)?;
-    schema::write_meta(&conn, INSTALL_ID, &entry.install_id)?;
+    write_id(&conn, &entry)?;
     conn.execute_batch("COMMIT")?;
     tracing::error!(saved = saved.records(), "a new store goes on in place of the damaged one");
     Ok((conn, entry))
@@ -272,8 +320,17 @@ fn later(a: Option<Entry>, b: Option<Entry>) -> Option<Entry> {
     [a, b].into_iter().flatten().max_by_key(|entry| entry.books.serial)
 }
 
-fn new_id() -> String {
-    uuid::Uuid::new_v4().to_string()
+impl Entry {
+    /// A new installation with these counters.
+    fn new(books: Books) -> Self {
+        let Identity { id, key } = Identity::new();
+        Self { install_id: id, key: Some(key), books }
+    }
+
+    /// One whose key, if there is one, lies where it lay.
+    const fn of(install_id: String, books: Books) -> Self {
+        Self { install_id, key: None, books }
+    }
 }
 
 /// Copies the keys that can be read; they are conveniences, not accounts.

@@ -122,6 +122,8 @@ pub(crate) fn pragma(conn: &Connection, name: &str) -> rusqlite::Result<i64> {
 
 /// Key of the installation's id in `meta`.
 pub(crate) const INSTALL_ID: &str = "install_id";
+/// Key of the secret whose hash the id is; see `identity.rs`.
+pub(crate) const INSTALL_KEY: &str = "install_key";
 
 pub(crate) fn read_meta(conn: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
     let mut find = conn.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
@@ -198,8 +200,8 @@ pub(crate) fn write_books(
         "INSERT INTO ledger VALUES (?1, ?2) ON CONFLICT DO UPDATE SET number = excluded.number";
     let mut upsert = conn.prepare_cached(sql)?;
     let old = before.map(Books::list);
-    for (n, (word, number)) in after.list().into_iter().enumerate() {
-        if old.as_ref().is_none_or(|old| old[n].1 != number) {
+    for (word, number) in after.list() {
+        if old.as_ref().is_none_or(|old| !old.contains(&(word, number))) {
             upsert.execute((word, signed(number)))?;
         }
     }

@@ -13,7 +13,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
-use candor_model::{Draft, DropReason, Level};
+use candor_model::{Draft, DropReason, Kind, Level};
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::command::{Command, Done, Envelope, ROOM};
@@ -21,7 +21,9 @@ use crate::dead::DeadLetter;
 use crate::error::{OpenError, SpoolError};
 use crate::gaps::Gap;
 use crate::ledger::{Ledger, Verdict};
-use crate::row::{Parcel, RowId, Want};
+use crate::rights::{Range, Settled};
+use crate::row::{Parcel, Row, RowId, Want};
+use crate::schema::INSTALL_KEY;
 use crate::settings::{Framing, Settings, Surroundings};
 use crate::store::{Place, Store};
 use crate::writer::Writer;
@@ -147,6 +149,48 @@ impl Spool {
         self.ask(|done| Command::Clear(reason, done)).await
     }
 
+    /// Deletes everything that waits (`deleted`) and every dead letter, makes it unfindable in the
+    /// state directory, and makes another install id, under which numbers begin at 1 again. The
+    /// ledger goes on. How many records waited. This handle knows the former id: close it, and open
+    /// the store anew.
+    ///
+    /// # Errors
+    /// [`SpoolError`]; call it again.
+    pub async fn renew(&self) -> Result<u64, SpoolError> {
+        self.ask(Command::Renew).await
+    }
+
+    /// Whole rows, by their numbers, from the first above `after` on: at least one, then as many as
+    /// hold `max_bytes`. Nothing is taken away.
+    ///
+    /// # Errors
+    /// [`SpoolError`].
+    pub async fn page(&self, after: u64, max_bytes: usize) -> Result<Vec<(Kind, Row)>, SpoolError> {
+        self.ask(|done| Command::Page(after, max_bytes, done)).await
+    }
+
+    /// A receiver has these records by another way than an upload, and refused those. Rows that are
+    /// gone meanwhile are left out, and so are rows of which not every record is named.
+    ///
+    /// # Errors
+    /// [`SpoolError`]; the rows still wait.
+    pub async fn settle(
+        &self,
+        accepted: &[Range],
+        rejected: &[Range],
+    ) -> Result<Settled, SpoolError> {
+        let (accepted, rejected) = (accepted.to_vec(), rejected.to_vec());
+        self.ask(|done| Command::Settle(accepted, rejected, done)).await
+    }
+
+    /// The secret whose hash the install id is; `None` where an earlier agent made the id.
+    ///
+    /// # Errors
+    /// [`SpoolError`].
+    pub async fn install_key(&self) -> Result<Option<String>, SpoolError> {
+        self.meta(INSTALL_KEY).await
+    }
+
     /// What to send next: security first, then oldest first; rows of one kind. When the oldest waits
     /// longer than [`Settings::backlog_after`], the newest report of each lane goes ahead of the
     /// backlog, once. It takes nothing away: asked again, it answers the same until rows are
@@ -270,7 +314,7 @@ impl Spool {
         self.0.ledger.clone()
     }
 
-    /// The installation's random id: a uuid v4, made with the first store.
+    /// The installation's random id, made with the first store and by [`renew`](Self::renew).
     #[must_use]
     pub fn install_id(&self) -> &str {
         &self.0.install_id

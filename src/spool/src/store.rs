@@ -314,6 +314,7 @@ impl Store {
             max_bytes: self.place.settings.max_bytes,
             oldest,
             next_seq: books.next_seq(),
+            before: books.before,
             last_upload: last_upload(books),
             dead_letters: dead::count(&self.conn)?,
             gaps: books.gaps.list().len(),

@@ -27,7 +27,7 @@ use crate::linger::Linger;
 use crate::row::Parcel;
 use crate::settings::Framing;
 use crate::store::{Store, wants_reopening};
-use crate::{commit, queue};
+use crate::{commit, queue, rights};
 
 /// The least pause before a refused commit is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -122,6 +122,7 @@ impl Writer {
                 w.attempt("change the bounds", |store| store.configure(settings.clone()))
             }),
             Command::Clear(reason, done) => self.reply(done, |w| w.clear(reason)),
+            Command::Renew(done) => self.reply(done, Self::renew),
             Command::Next(want, done) => self.reply(done, |w| w.next(want)),
             other => self.settle(other),
         }
@@ -166,6 +167,11 @@ impl Writer {
             Command::GapsTold(told, done) => {
                 self.reply(done, |w| w.attempt("forget told gaps", |s| queue::gaps_told(s, &told)));
             }
+            Command::Page(after, bytes, done) => self
+                .reply(done, |w| w.attempt("read what waits", |s| rights::page(s, after, bytes))),
+            Command::Settle(accepted, rejected, done) => self.reply(done, |w| {
+                w.attempt("settle by a receipt", |s| rights::settle(s, &accepted, &rejected))
+            }),
             Command::Verify(done) => self.reply(done, |w| w.attempt("verify", |s| s.verify())),
             // `obey` has done the others.
             _ => {}
@@ -271,6 +277,14 @@ impl Writer {
         self.scrub_due = true;
         self.scrub()?;
         Ok(cleared)
+    }
+
+    fn renew(&mut self) -> Result<u64, SpoolError> {
+        self.store.withheld += self.linger.withdraw(None);
+        let deleted = self.attempt("renew the ids", rights::renew)?;
+        self.scrub_due = true;
+        self.scrub()?;
+        Ok(deleted)
     }
 
     fn scrub(&mut self) -> Result<(), SpoolError> {

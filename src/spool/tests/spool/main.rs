@@ -12,3 +12,4 @@ mod kit;
 mod model;
 mod offline;
 mod promises;
+mod rights;
