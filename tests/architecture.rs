@@ -16,6 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("spool", &["model", "platform"]),
     ("upload", &["model", "policy", "otlp", "spool"]),
     ("control", &["model", "platform"]),
+    ("providers", &["model", "policy", "privacy"]),
     ("pipeline", &["model", "platform", "otlp", "policy", "privacy", "probes"]),
     (
         "ctl",

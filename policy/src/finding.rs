@@ -70,19 +70,21 @@ impl fmt::Display for Finding {
 
 /// The findings of one file while it is read: turns byte offsets into lines and columns.
 #[derive(Debug)]
-pub(crate) struct Findings<'a> {
+pub struct Findings<'a> {
     file: &'a str,
     text: &'a str,
     found: Vec<Finding>,
 }
 
 impl<'a> Findings<'a> {
-    pub(crate) const fn new(file: &'a str, text: &'a str) -> Self {
+    /// No findings yet in a file that is called so and says this.
+    #[must_use]
+    pub const fn new(file: &'a str, text: &'a str) -> Self {
         Self { file, text, found: Vec::new() }
     }
 
     /// Adds an error at a range of bytes.
-    pub(crate) fn error(&mut self, span: &Range<usize>, key: &str, problem: impl Into<String>) {
+    pub fn error(&mut self, span: &Range<usize>, key: &str, problem: impl Into<String>) {
         self.push(span, key, problem.into(), Severity::Error);
     }
 
@@ -92,7 +94,8 @@ impl<'a> Findings<'a> {
     }
 
     /// The findings, in the order of the file.
-    pub(crate) fn into_vec(mut self) -> Vec<Finding> {
+    #[must_use]
+    pub fn into_vec(mut self) -> Vec<Finding> {
         self.found.sort_by_key(|finding| (finding.line, finding.column));
         self.found
     }

@@ -23,6 +23,7 @@ mod keys;
 mod layer;
 mod minisign;
 mod operator;
+mod providers;
 mod raise;
 pub mod remote;
 mod reserve;
@@ -40,11 +41,12 @@ pub use config::{
 pub use document::{WordsFile, read_words};
 pub use effective::{Effective, LevelDecision, Lowering, Refusal, StatedBy};
 pub use explanation::{ExplainedLayer, Explanation};
-pub use finding::{Finding, Severity};
+pub use finding::{Finding, Findings, Severity};
 pub use keys::{Key, Raw, Scope, Word, Words};
 pub use layer::{Layer, LayerKind, PRECEDENCE, Reading, Weight};
 pub use minisign::{BadMinisignKey, MinisignKey};
 pub use operator::{LevelSetting, Operator, OperatorError};
+pub use providers::{ProviderFile, ProviderFiles, SwitchError, Switches};
 pub use raise::{
     BadBootDeadline, BadTime, BootDeadline, Now, Until, WallDeadline, raise_of, settle,
 };

@@ -29,6 +29,7 @@ use crate::config::{Config, ConfigError};
 use crate::effective::{Effective, LevelDecision, Refusal};
 use crate::finding::Finding;
 use crate::layer::{Layer, LayerKind, Reading, Weight};
+use crate::providers::ProviderFiles;
 use crate::raise::{Now, Until, raise_of, settle};
 use crate::remote::{Held, Origin};
 use crate::resolve::{merge, resolve, would_be, would_upload};
@@ -46,6 +47,8 @@ pub struct Snapshot {
     pub config_error: Option<ConfigError>,
     /// The end of the operator's raise, while one runs.
     pub raise: Option<Until>,
+    /// The manifests of local programs, and which of them are switched on.
+    pub providers: Arc<ProviderFiles>,
 }
 
 impl Snapshot {
@@ -166,7 +169,8 @@ impl Sources {
             ConfigReading::Read(config) => config,
             ConfigReading::Absent | ConfigReading::Bad(_) => Arc::default(),
         };
-        Snapshot { effective: resolve(&layers), layers, config, config_error, raise }
+        let providers = Arc::new(ProviderFiles::read(&self.layout, self.reader));
+        Snapshot { effective: resolve(&layers), layers, config, config_error, raise, providers }
     }
 
     /// Reads `agent.toml`.

@@ -242,7 +242,10 @@ impl Sources {
         let is_in_files = !cfg!(windows) || layout.has_root();
         let policy = is_in_files.then(|| layout.policy_dir());
         files.extend(is_in_files.then(|| layout.operator_file()));
-        points(layout.root(), &files, policy.as_deref())
+        files.push(layout.provider_switches());
+        let directories: Vec<PathBuf> =
+            policy.into_iter().chain([layout.providers_dir()]).collect();
+        points(layout.root(), &files, &directories)
     }
 }
 

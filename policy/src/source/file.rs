@@ -142,7 +142,7 @@ pub(crate) fn drop_ins(dir: &Path) -> io::Result<Vec<OsString>> {
 }
 
 /// Whether a place does not exist. A link to nowhere, there or above, exists.
-fn is_missing(error: &io::Error, path: &Path) -> bool {
+pub(crate) fn is_missing(error: &io::Error, path: &Path) -> bool {
     let links_nowhere = |path: &Path| {
         path.symlink_metadata().is_ok_and(|facts| facts.is_symlink()) && path.metadata().is_err()
     };
@@ -150,7 +150,7 @@ fn is_missing(error: &io::Error, path: &Path) -> bool {
 }
 
 /// Why a directory, or one between it and the root, may not hold policy.
-fn distrusted_above(dir: &Path, root: &Path) -> Option<String> {
+pub(crate) fn distrusted_above(dir: &Path, root: &Path) -> Option<String> {
     let mut directories: Vec<PathBuf> = vec![dir.to_owned()];
     let parents = dir.ancestors().skip(1).take_while(|parent| parent.starts_with(root));
     directories.extend(parents.map(Path::to_owned));

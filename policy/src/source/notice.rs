@@ -66,13 +66,13 @@ pub(crate) type Points = BTreeMap<PathBuf, Names>;
 /// A chain of links longer than this is a loop; Linux has the same limit.
 const MAX_LINKS: usize = 40;
 
-/// The points of some files and of one directory of drop-ins.
-pub(crate) fn points(root: &Path, files: &[PathBuf], directory: Option<&Path>) -> Points {
+/// The points of some files and of some directories of drop-ins.
+pub(crate) fn points(root: &Path, files: &[PathBuf], directories: &[PathBuf]) -> Points {
     let mut points = Points::new();
     for file in files {
         walk(root, file, &mut points);
     }
-    if let Some(directory) = directory {
+    for directory in directories {
         if let Some(real) = walk(root, directory, &mut points).filter(|real| real.is_dir()) {
             points.insert(real, Names::All);
         }
@@ -152,12 +152,12 @@ mod tests {
         std::fs::create_dir_all(root.join("etc/candor")).unwrap();
         let policy = root.join("etc/candor/policy.d");
         let file = root.join("etc/candor/agent.toml");
-        let missing = points(root, std::slice::from_ref(&file), Some(&policy));
+        let missing = points(root, std::slice::from_ref(&file), std::slice::from_ref(&policy));
         assert_eq!(names(&missing, root, ""), ["etc"]);
         assert_eq!(names(&missing, root, "etc/candor"), ["agent.toml", "policy.d"]);
         assert_eq!(names(&missing, root, "etc/candor/policy.d"), Vec::<String>::new());
         std::fs::create_dir(&policy).unwrap();
-        let present = points(root, &[file], Some(&policy));
+        let present = points(root, &[file], std::slice::from_ref(&policy));
         assert_eq!(names(&present, root, "etc/candor/policy.d"), ["*"]);
     }
 
@@ -174,7 +174,7 @@ mod tests {
         symlink("v1", root.join("opt/current")).unwrap();
         symlink(root.join("opt/current/p.toml"), root.join("policy.d/p.toml")).unwrap();
         symlink("loop.toml", root.join("policy.d/loop.toml")).unwrap();
-        let points = points(root, &[], Some(&root.join("policy.d")));
+        let points = points(root, &[], &[root.join("policy.d")]);
         assert_eq!(names(&points, root, "policy.d"), ["*"]);
         assert_eq!(names(&points, root, "opt"), ["current", "v1"]);
         assert_eq!(names(&points, root, "opt/v1"), ["p.toml"]);

@@ -75,6 +75,25 @@ impl Layout {
         self.place("etc/candor/policy.d", "policy.d")
     }
 
+    /// The directory of the manifests of local programs that this host's administrator added.
+    #[must_use]
+    pub fn providers_dir(&self) -> PathBuf {
+        self.place("etc/candor/providers.d", "providers.d")
+    }
+
+    /// The directory of the manifests that came with the installation; where there is none, those
+    /// that are built in count.
+    #[must_use]
+    pub fn shipped_providers_dir(&self) -> PathBuf {
+        self.place("usr/share/candor/providers", "share/providers")
+    }
+
+    /// Which providers were switched on and off.
+    #[must_use]
+    pub fn provider_switches(&self) -> PathBuf {
+        self.state_dir().join("providers.toml")
+    }
+
     /// The operator's setting. On Windows it counts only with a root.
     #[must_use]
     pub fn operator_file(&self) -> PathBuf {
@@ -152,6 +171,9 @@ mod tests {
             layout.config_file(),
             layout.policy_dir(),
             layout.operator_file(),
+            layout.providers_dir(),
+            layout.shipped_providers_dir(),
+            layout.provider_switches(),
             layout.state_dir(),
             layout.audit_trail(),
             layout.log_dir(),

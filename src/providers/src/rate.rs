@@ -1,0 +1,150 @@
+//! Rate limits: a bucket for each process and one for each user, refilled with time.
+//!
+//! # Invariants
+//! - A limit of one user or process is not used up by another.
+//! - The number of buckets is bounded; when there is no room, those that are full again go first,
+//!   since a new bucket is the same as a full one.
+//!
+//! On failure: a sender for whom there is no room shares one bucket with all others like him.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::{Caller, Rate};
+
+/// Most buckets of a provider.
+const MAX_BUCKETS: usize = 512;
+/// A bucket holds so many seconds of its rate: a batch that was saved up passes.
+const BURST: f64 = 10.0;
+
+/// Whose bucket it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Owner {
+    User(u32),
+    Process(u32),
+    /// On TCP, or where the system does not tell, all share one.
+    Nobody,
+    Crowd,
+}
+
+/// What is left, and when that was so.
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    left: f64,
+    at: Duration,
+}
+
+/// The buckets of one provider.
+#[derive(Debug, Default)]
+pub(crate) struct Limiter {
+    buckets: HashMap<Owner, Bucket>,
+}
+
+impl Limiter {
+    /// Takes one record from the sender's buckets; `Err` says how long until the next one fits.
+    pub(crate) fn take(
+        &mut self,
+        rate: &Rate,
+        caller: &Caller,
+        now: Duration,
+    ) -> Result<(), Duration> {
+        let process = caller.pid().map_or(Owner::Nobody, Owner::Process);
+        let user = caller.uid().map_or(Owner::Nobody, Owner::User);
+        let user_rate = if user == Owner::Nobody { rate.peer } else { rate.user };
+        let wait = self.wait(process, rate.peer, now).max(self.wait(user, user_rate, now));
+        if wait > Duration::ZERO {
+            return Err(wait);
+        }
+        self.spend(process, rate.peer, now);
+        if user != process {
+            self.spend(user, user_rate, now);
+        }
+        Ok(())
+    }
+
+    fn wait(&self, owner: Owner, rate: f64, now: Duration) -> Duration {
+        let owner = self.place(owner);
+        let left =
+            self.buckets.get(&owner).map_or(rate * BURST, |bucket| filled(bucket, rate, now));
+        if left >= 1.0 { Duration::ZERO } else { Duration::from_secs_f64((1.0 - left) / rate) }
+    }
+
+    fn spend(&mut self, owner: Owner, rate: f64, now: Duration) {
+        if self.buckets.len() >= MAX_BUCKETS {
+            let is_used = |bucket: &mut Bucket| filled(bucket, rate, now) < rate * BURST;
+            self.buckets.retain(|_, bucket| is_used(bucket));
+        }
+        let owner = self.place(owner);
+        let full = Bucket { left: rate * BURST, at: now };
+        let bucket = self.buckets.entry(owner).or_insert(full);
+        *bucket = Bucket { left: filled(bucket, rate, now) - 1.0, at: now };
+    }
+
+    /// The owner's own bucket where there is one or room for one.
+    fn place(&self, owner: Owner) -> Owner {
+        let has_place = self.buckets.contains_key(&owner) || self.buckets.len() < MAX_BUCKETS;
+        if has_place { owner } else { Owner::Crowd }
+    }
+}
+
+fn filled(bucket: &Bucket, rate: f64, now: Duration) -> f64 {
+    let seconds = now.saturating_sub(bucket.at).as_secs_f64();
+    (bucket.left + seconds * rate).min(rate * BURST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Transport;
+
+    const RATE: Rate = Rate { peer: 1.0, user: 2.0 };
+
+    fn process(uid: u32, pid: u32) -> Caller {
+        let transport = Transport::Socket {
+            uid: Some(uid),
+            gids: Vec::new(),
+            pid: Some(pid),
+            executable: None,
+        };
+        Caller { transport, token: None }
+    }
+
+    fn passes(limiter: &mut Limiter, caller: &Caller, now: Duration) -> usize {
+        (0..100).filter(|_| limiter.take(&RATE, caller, now).is_ok()).count()
+    }
+
+    #[test]
+    fn a_process_has_its_limit_and_its_user_has_another() {
+        let mut limiter = Limiter::default();
+        let now = Duration::from_secs(1);
+        assert_eq!(passes(&mut limiter, &process(1, 10), now), 10);
+        assert_eq!(passes(&mut limiter, &process(1, 11), now), 10);
+        assert_eq!(passes(&mut limiter, &process(1, 12), now), 0, "the user's is used up");
+        assert_eq!(passes(&mut limiter, &process(2, 13), now), 10);
+    }
+
+    #[test]
+    fn a_bucket_fills_with_time_and_says_how_long_it_takes() {
+        let mut limiter = Limiter::default();
+        let caller = Caller::loopback();
+        assert_eq!(passes(&mut limiter, &caller, Duration::ZERO), 10);
+        let wait = limiter.take(&RATE, &caller, Duration::ZERO).unwrap_err();
+        assert_eq!(wait, Duration::from_secs(1));
+        assert_eq!(passes(&mut limiter, &caller, Duration::from_secs(3)), 3);
+        assert_eq!(
+            passes(&mut limiter, &caller, Duration::from_secs(1)),
+            0,
+            "a clock that goes back"
+        );
+    }
+
+    #[test]
+    fn many_processes_do_not_make_many_buckets() {
+        let mut limiter = Limiter::default();
+        for pid in 0..10_000 {
+            let _ = limiter.take(&RATE, &process(pid, pid), Duration::ZERO);
+        }
+        assert!(limiter.buckets.len() <= MAX_BUCKETS + 1, "{}", limiter.buckets.len());
+        assert_eq!(passes(&mut limiter, &process(7, 20_000), Duration::from_mins(1)), 10);
+    }
+}
