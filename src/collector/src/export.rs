@@ -140,9 +140,9 @@ impl From<DecodeError> for Refusal {
     fn from(source: DecodeError) -> Self {
         match source {
             DecodeError::TooManyRecords | DecodeError::TooLarge { .. } => Self::TooMany { source },
-            DecodeError::Malformed { .. } | DecodeError::Truncated { .. } => {
-                Self::Protobuf { source }
-            }
+            DecodeError::Malformed { .. }
+            | DecodeError::Truncated { .. }
+            | DecodeError::NotUtf8 { .. } => Self::Protobuf { source },
         }
     }
 }

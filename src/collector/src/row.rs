@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use candor_model::{Kind, Value};
-use candor_otlp::{DecodedPoint, DecodedRecord, PointValue, ResourceAttributes, json};
+use candor_otlp::{DecodedPoint, DecodedRecord, PointValue, ResourceAttributes, json, keys};
 use sha2::{Digest as _, Sha256};
 
 /// One record, ready to be stored.
@@ -165,6 +165,10 @@ impl HostFacts {
                 _ => None,
             })
         };
+        if text(keys::AGENT_ID).is_some() {
+            // A local program's: what it says of itself is not true of the host.
+            return Self::default();
+        }
         let os = match (text("os.name"), text("os.version")) {
             (Some(name), Some(version)) => Some(format!("{name} {version}")),
             (Some(name), None) => Some(name.to_owned()),
@@ -265,6 +269,15 @@ mod tests {
         two.push(records.remove(1)).unwrap();
         one.push(records.remove(0)).unwrap();
         assert_ne!(one.into_vec()[0].uid, two.into_vec()[0].uid);
+    }
+
+    #[test]
+    fn a_local_programs_resource_says_nothing_about_its_host() {
+        let pair = |key: &str, text: &'static str| (key.to_owned(), Value::from(text));
+        let own = [pair("service.version", "1.2"), pair("os.type", "linux")];
+        assert_eq!(HostFacts::of(&own).version.as_deref(), Some("1.2"));
+        let program = [own.to_vec(), vec![pair("candor.install_id", "me")]].concat();
+        assert_eq!(HostFacts::of(&program), HostFacts::default());
     }
 
     #[test]

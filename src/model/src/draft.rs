@@ -12,7 +12,8 @@ pub struct Draft {
     pub level: Level,
     /// The OTLP signal.
     pub kind: Kind,
-    /// Boot id of the boot in which it was observed.
+    /// Boot id of the boot in which it was observed; for a local program's record followed by the
+    /// program's own resource and scope (`candor_otlp::Origin`). Only records that share it share a row.
     pub boot: Arc<str>,
     /// The encoded `LogRecord`, `Metric` or `Span`, without `candor.seq`.
     pub body: Vec<u8>,

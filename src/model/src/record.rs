@@ -1,6 +1,7 @@
-//! What flows through the rooms: one event or one metric, and how the ledger counts it.
+//! What flows through the rooms: one event, metric, or record of a local program, and how the ledger
+//! counts it.
 
-use crate::{Event, Level, Metric};
+use crate::{Event, Level, Metric, Provided};
 
 /// Nanoseconds since 1970-01-01T00:00:00Z, as OTLP has them. A label only: never a schedule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,22 +40,25 @@ impl Kind {
     }
 }
 
-/// One event or one metric, on its way from a probe to the gate.
+/// One event or metric, on its way from a probe or a local program to the gate.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
     /// Something that is or happened.
     Event(Event),
     /// Numbers over time.
     Metric(Metric),
+    /// A local program's, as far as its manifest admitted it.
+    Provided(Box<Provided>),
 }
 
 impl Record {
-    /// The catalog name.
+    /// The catalog name, or the one that a local program gave.
     #[must_use]
-    pub fn name(&self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
             Self::Event(event) => event.entry().name,
             Self::Metric(metric) => metric.entry().name,
+            Self::Provided(provided) => &provided.name,
         }
     }
 
@@ -64,15 +68,17 @@ impl Record {
         match self {
             Self::Event(event) => event.entry().level,
             Self::Metric(metric) => metric.entry().level,
+            Self::Provided(provided) => provided.level,
         }
     }
 
     /// The OTLP signal.
     #[must_use]
-    pub const fn kind(&self) -> Kind {
+    pub fn kind(&self) -> Kind {
         match self {
             Self::Event(_) => Kind::Log,
             Self::Metric(_) => Kind::Metric,
+            Self::Provided(provided) => provided.kind,
         }
     }
 }

@@ -48,6 +48,12 @@ pub enum DecodeError {
         /// Which part of the request.
         part: &'static str,
     },
+    /// A text that is none.
+    #[error("the {part} is no UTF-8; OTLP's texts are")]
+    NotUtf8 {
+        /// Which part of the request.
+        part: &'static str,
+    },
     /// More than a receiver wants to hold at once.
     #[error("the request holds more than {MAX_RECORDS} records; send it in parts")]
     TooManyRecords,
@@ -150,10 +156,14 @@ fn resource(group: &[u8]) -> Result<Surroundings, DecodeError> {
         return Ok(Surroundings::default());
     };
     let resource = pairs(parse::<Resource>(bytes, "resource")?.attributes);
-    let install_id = resource.iter().rev().find_map(|(key, value)| match value {
-        Value::Text(id) if key == keys::INSTALL_ID => Some(id.clone().into_owned()),
-        _ => None,
-    });
+    let find = |wanted: &str| {
+        resource.iter().rev().find_map(|(key, value)| match value {
+            Value::Text(id) if key == wanted => Some(id.clone().into_owned()),
+            _ => None,
+        })
+    };
+    // A program's resource has an instance id of its own; the host that it ran on stands beside it.
+    let install_id = find(keys::AGENT_ID).or_else(|| find(keys::INSTALL_ID));
     Ok(Surroundings { resource: resource.into(), install_id, boot_id: None })
 }
 

@@ -8,6 +8,7 @@
 //!   gauges as last values, distributions as delta exponential histograms.
 //! - A point whose value does not fit its metric's instrument is not sent: it cannot be said.
 //! - Encoding cannot fail: everything that a [`Record`] can hold has a place in OTLP.
+//! - A local program's record keeps its own points as they are (`encode/provided.rs`).
 
 use candor_model::{
     Event, ExponentialHistogram, FieldEntry, Instrument, Level, Metric, Number, Point, Record,
@@ -25,6 +26,8 @@ use prost::Message;
 
 use crate::keys;
 
+mod provided;
+
 /// What is said of a record beside its own content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp<'a> {
@@ -36,12 +39,13 @@ pub struct Stamp<'a> {
     pub level: Level,
 }
 
-/// The bytes of the `LogRecord` or `Metric` message: all but `candor.seq`.
+/// The bytes of the `LogRecord`, `Metric` or `Span` message: all but `candor.seq`.
 #[must_use]
 pub fn encode(record: &Record, stamp: &Stamp<'_>) -> Vec<u8> {
     match record {
         Record::Event(event) => log_record(event, stamp).encode_to_vec(),
         Record::Metric(metric) => metric_message(metric, stamp).encode_to_vec(),
+        Record::Provided(record) => provided::encode(record, stamp),
     }
 }
 
@@ -147,7 +151,7 @@ pub(crate) fn int(key: &str, number: i64) -> KeyValue {
     attribute(key, any_value::Value::IntValue(number))
 }
 
-fn key_value(key: &str, value: &Value) -> KeyValue {
+pub(crate) fn key_value(key: &str, value: &Value) -> KeyValue {
     attribute(key, any(value))
 }
 

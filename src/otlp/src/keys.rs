@@ -16,3 +16,8 @@ pub const BOOT_ID: &str = "candor.boot_id";
 pub const SCOPE: &str = "candor";
 /// Random id of the installation; an attribute of the resource.
 pub const INSTALL_ID: &str = "service.instance.id";
+/// Random id of the agent's installation; an attribute of a local program's resource, whose
+/// [`INSTALL_ID`] is the program's own.
+pub const AGENT_ID: &str = "candor.install_id";
+/// What every key of Candor's own begins with: no program may use it.
+pub const RESERVED: &str = "candor.";

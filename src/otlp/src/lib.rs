@@ -4,6 +4,7 @@
 //! ```text
 //! agent:      Record --encode--> body --seal(seq)--> frame --(spool)--> rows --request_body--> POST
 //! receiver:   POST --decode_request--> DecodedRecord --json::object--> one line of NDJSON
+//! ingest:     POST --groups, incoming--> Provided --(manifest, gate)--> Record --encode--> body
 //! ```
 //!
 //! A *body* is one `LogRecord`, `Metric` or `Span` message without its sequence number. A *frame*
@@ -21,11 +22,14 @@ mod decode;
 mod decoded;
 mod encode;
 mod frame;
+mod incoming;
 pub mod json;
 pub mod keys;
+mod origin;
 mod request;
 mod resource;
 mod response;
+mod wire;
 
 pub use decode::{
     DecodeError, MAX_RECORD_BYTES, MAX_RECORDS, decode_body, decode_each, decode_frame,
@@ -37,6 +41,8 @@ pub use decoded::{
 };
 pub use encode::{Stamp, encode};
 pub use frame::{frame_len, seal, unseal};
+pub use incoming::{Group, MAX_METRIC, MAX_RECORD, Unfit, groups, incoming};
+pub use origin::{HostIds, Origin, Program, Source};
 pub use request::{Part, request_body};
 pub use resource::{Resource, arch, os_type};
 pub use response::{PartialSuccess, ResponseError, decode_response, encode_response};

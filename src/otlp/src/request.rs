@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! Export{Logs,Metrics,Trace}ServiceRequest
-//!   1: Resource{Logs,Metrics,Spans}
-//!        1: Resource
+//!   1: Resource{Logs,Metrics,Spans}        one for each run of parts of one resource
+//!        1: Resource                       the agent's, or a local program's own
 //!        2: Scope{Logs,Metrics,Spans}      one for each part
-//!             1: InstrumentationScope      name `candor`, attribute `candor.boot_id`
+//!             1: InstrumentationScope      name `candor` or the program's, attribute `candor.boot_id`
 //!             2: frame, frame, …           the rows
 //! ```
 //! The three signals number these fields alike, so one function serves them all.
@@ -20,42 +20,76 @@ use prost::Message;
 use crate::encode::text;
 use crate::frame::push_length;
 use crate::keys;
+use crate::origin::{Origin, Source};
 
 /// Field 1, length-delimited.
 const FIRST: u8 = 1 << 3 | 2;
 /// Field 2, length-delimited.
 const SECOND: u8 = 2 << 3 | 2;
 
-/// Rows of one boot.
+/// Rows of one origin.
 #[derive(Clone, Copy, Debug)]
 pub struct Part<'a> {
-    /// The boot id.
+    /// The text that they are grouped by: see [`Origin`].
     pub boot: &'a str,
     /// Runs of frames, all of the request's kind.
     pub rows: &'a [&'a [u8]],
 }
 
-/// The request's bytes. `resource` is what [`Resource::encode`](crate::Resource::encode) gave.
-/// The kind changes only the path to which the caller posts it.
+/// A part with what stands in front of its rows.
+struct Scoped<'a> {
+    /// The program's own; `None` is the agent's.
+    resource: Option<Vec<u8>>,
+    scope: Vec<u8>,
+    rows: &'a [&'a [u8]],
+}
+
+impl<'a> Scoped<'a> {
+    fn of(part: &Part<'a>) -> Self {
+        let origin = Origin::read(part.boot);
+        match origin.source {
+            Some(Source { resource, scope }) => {
+                Self { resource: Some(resource), scope, rows: part.rows }
+            }
+            None => Self { resource: None, scope: scope(origin.boot), rows: part.rows },
+        }
+    }
+
+    /// Bytes of the scope's message.
+    fn len(&self) -> usize {
+        field_len(self.scope.len()) + self.rows.iter().map(|row| row.len()).sum::<usize>()
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        open(SECOND, self.len(), out);
+        open(FIRST, self.scope.len(), out);
+        out.extend_from_slice(&self.scope);
+        self.rows.iter().for_each(|row| out.extend_from_slice(row));
+    }
+}
+
+/// The request's bytes. `resource` is what [`Resource::encode`](crate::Resource::encode) gave; a
+/// program's records stand under their own. The kind changes only the path to which the caller posts.
 #[must_use]
 pub fn request_body(_kind: Kind, resource: &[u8], parts: &[Part<'_>]) -> Vec<u8> {
-    let scopes: Vec<_> = parts.iter().map(|part| (scope(part.boot), part)).collect();
-    let lengths: Vec<_> = scopes
-        .iter()
-        .map(|(scope, part)| {
-            field_len(scope.len()) + part.rows.iter().map(|row| row.len()).sum::<usize>()
+    let scoped: Vec<_> = parts.iter().map(Scoped::of).collect();
+    let groups: Vec<_> = scoped
+        .chunk_by(|a, b| a.resource == b.resource)
+        .map(|group| {
+            let resource = group[0].resource.as_deref().unwrap_or(resource);
+            let inner: usize = group.iter().map(|part| field_len(part.len())).sum();
+            (resource, group, field_len(resource.len()) + inner)
         })
         .collect();
-    let inner = field_len(resource.len()) + lengths.iter().map(|n| field_len(*n)).sum::<usize>();
-    let mut out = Vec::with_capacity(field_len(inner));
-    open(FIRST, inner, &mut out);
-    open(FIRST, resource.len(), &mut out);
-    out.extend_from_slice(resource);
-    for ((scope, part), length) in scopes.iter().zip(lengths) {
-        open(SECOND, length, &mut out);
-        open(FIRST, scope.len(), &mut out);
-        out.extend_from_slice(scope);
-        part.rows.iter().for_each(|row| out.extend_from_slice(row));
+    let total = groups.iter().map(|(_, _, length)| field_len(*length)).sum();
+    let mut out = Vec::with_capacity(total);
+    for (resource, group, length) in groups {
+        open(FIRST, length, &mut out);
+        open(FIRST, resource.len(), &mut out);
+        out.extend_from_slice(resource);
+        for part in group {
+            part.write(&mut out);
+        }
     }
     out
 }
@@ -85,6 +119,7 @@ mod tests {
 
     use super::*;
     use crate::frame::seal;
+    use crate::origin::{HostIds, Program};
 
     #[test]
     fn concatenated_rows_are_a_request_that_generated_code_reads() {
@@ -110,6 +145,35 @@ mod tests {
         assert_eq!(
             scopes,
             [(vec![text(keys::BOOT_ID, "b1")], 3), (vec![text(keys::BOOT_ID, "b2")], 1)]
+        );
+    }
+
+    #[test]
+    fn a_programs_rows_stand_under_its_own_resource_and_scope() {
+        let mut row = Vec::new();
+        seal(Kind::Log, &[], 1, &mut row);
+        let resource = [("service.name".to_owned(), "shop".to_owned())];
+        let program = Program { resource: &resource, scope: "http", scope_version: "" };
+        let source = Source::of(&program, HostIds { install_id: "me", boot: "b1" });
+        let label = source.label("b1");
+        let own = v1::Resource::default().encode_to_vec();
+        let rows = [row.as_slice()];
+        let parts = ["b1", &label, &label, "b2"].map(|boot| Part { boot, rows: &rows });
+        let body = request_body(Kind::Log, &own, &parts);
+        assert_eq!(body.len(), body.capacity(), "the length is known before");
+        let request = ExportLogsServiceRequest::decode(body.as_slice()).unwrap();
+        let groups: Vec<_> = request
+            .resource_logs
+            .iter()
+            .map(|group| {
+                let scopes = group.scope_logs.iter().map(|s| s.scope.clone().unwrap().name);
+                (group.resource.as_ref().unwrap().attributes.len(), scopes.collect::<Vec<_>>())
+            })
+            .collect();
+        let named = |names: &[&str]| names.iter().map(|&n| n.to_owned()).collect::<Vec<_>>();
+        assert_eq!(
+            groups,
+            [(0, named(&["candor"])), (2, named(&["http", "http"])), (0, named(&["candor"]))]
         );
     }
 }

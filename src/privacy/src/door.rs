@@ -15,6 +15,8 @@ use candor_model::{Class, Event, FieldEntry, FieldType, Level, Metric, Point, Re
 
 use crate::{Counts, Scrubber};
 
+mod provided;
+
 /// A record that may be kept and sent: made only by [`Door::admit`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Admitted {
@@ -81,6 +83,7 @@ impl Door {
         match &mut record {
             Record::Event(event) => pass.event(event),
             Record::Metric(metric) => pass.metric(metric),
+            Record::Provided(record) => pass.provided(record),
         }
         let level = pass.highest;
         Some(Admitted { record, level })

@@ -64,7 +64,7 @@ impl Board {
     fn note(&self, records: &[Record]) {
         let metrics = records.iter().filter_map(|record| match record {
             Record::Metric(metric) => Some(metric),
-            Record::Event(_) => None,
+            Record::Event(_) | Record::Provided(_) => None,
         });
         for metric in metrics {
             let at = WATCHED.iter().position(|(name, ..)| *name == metric.entry().name);

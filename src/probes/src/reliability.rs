@@ -147,7 +147,7 @@ mod tests {
         let records = probe.report(host, at(0)).unwrap();
         let events = records.into_iter().filter_map(|record| match record {
             Record::Event(event) => Some(event),
-            Record::Metric(_) => None,
+            Record::Metric(_) | Record::Provided(_) => None,
         });
         let list = |event: Event| {
             event.fields().map(|(entry, value)| format!("{} {value:?}", entry.name)).collect()

@@ -213,7 +213,7 @@ fn a_machine_without_damage_is_understood_by_most_probes() {
     let mut names = std::collections::BTreeSet::new();
     for probe in &mut all(&Settings::default()) {
         let records = probe.report(&host, at(20)).unwrap_or_default();
-        names.extend(records.iter().map(Record::name));
+        names.extend(records.iter().map(|record| record.name().to_owned()));
     }
     for name in [
         "candor.quality.alerts",

@@ -179,7 +179,7 @@ mod tests {
             Record::Event(event) => {
                 event.fields().map(|(entry, value)| (entry.name, value.clone())).collect()
             }
-            Record::Metric(_) => vec![],
+            Record::Metric(_) | Record::Provided(_) => vec![],
         };
         records.iter().map(fields).collect()
     }

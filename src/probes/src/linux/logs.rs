@@ -196,7 +196,7 @@ mod tests {
                 Value::Int(left) if entry.name == "suppressed" => Some(*left),
                 _ => None,
             }),
-            Record::Metric(_) => None,
+            Record::Metric(_) | Record::Provided(_) => None,
         };
         records.iter().map(of).collect()
     }
