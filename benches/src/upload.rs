@@ -78,6 +78,7 @@ fn settings(collector: &Collector, spool: &Spool) -> Result<UploadSettings> {
         }),
         fallbacks: Vec::new(),
         interval: Duration::from_hours(1),
+        is_sparing: false,
         resource: Resource::here(Some(spool.install_id().to_owned()), "0.0.0").encode().into(),
         max_bytes_per_day: None,
     })

@@ -309,6 +309,12 @@ fn probe_settings(identity: &Identity, state_dir: &Path) -> candor_probes::Setti
     }
 }
 
+/// What the host runs on, for the uploader.
+fn look(host: &Host) -> candor_upload::Surroundings {
+    let told = candor_probes::Surroundings::of(host);
+    candor_upload::Surroundings { is_on_battery: told.is_on_battery, is_metered: told.is_metered }
+}
+
 /// Commits, cleans up, and ends the store's thread.
 async fn close(spool: Spool) {
     if let Err(error) = spool.close().await {
@@ -367,7 +373,9 @@ impl Parts {
         self.commands.replace(sender);
         let (uploader, status) = Uploader::new(self.spool.clone());
         self.status.set(status);
-        let uploader = uploader.with_herald(self.tell_gaps.clone());
+        let host = self.host.clone();
+        let uploader =
+            uploader.with_herald(self.tell_gaps.clone()).with_look(Arc::new(move || look(&host)));
         uploader.run(self.upload.clone(), commands, self.stop.clone())
     }
 }

@@ -66,6 +66,7 @@ impl Plan {
                 destination: Destination::of(effective, &config.upload),
                 fallbacks: Destination::fallbacks_of(&config.upload),
                 interval,
+                is_sparing: config.upload.interval.is_none(),
                 resource: resource(effective, install_id).into(),
                 max_bytes_per_day: Some(config.upload.day_limit(effective.level.effective)),
             }),

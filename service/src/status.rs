@@ -8,7 +8,7 @@ use candor_control::protocol::{
 };
 use candor_model::{DropReason, Level};
 use candor_pipeline::rfc3339;
-use candor_platform::usage;
+use candor_platform::{Clock, usage};
 use candor_policy::{Effective, Snapshot};
 use candor_spool::Ledger;
 use candor_upload::{Reason, State};
@@ -36,7 +36,11 @@ pub(crate) fn status(board: &Board) -> Status {
         upload: upload(board, &snapshot.effective),
         events: events(board, &ledger),
         spool: spool(&ledger, board.clock.wall()),
-        probes: view.iter().flat_map(crate::engine::View::probes).map(probe).collect(),
+        probes: view
+            .iter()
+            .flat_map(crate::engine::View::probes)
+            .map(|told| probe(told, &*board.clock))
+            .collect(),
         cost: cost(board, &ledger),
         config_error: snapshot.config_error.as_ref().map(ToString::to_string),
     }
@@ -85,6 +89,8 @@ fn upload(board: &Board, effective: &Effective) -> UploadStatus {
         last_success: upload.last_success.map(rfc3339),
         last_attempt: upload.last_attempt.map(rfc3339),
         next_attempt: upload.next_attempt.map(rfc3339),
+        schedule: Some(upload.schedule.word().to_owned()),
+        schedule_reason: Some(upload.schedule.reason().to_owned()),
     }
 }
 
@@ -146,8 +152,10 @@ fn spool(ledger: &Ledger, now: SystemTime) -> SpoolStatus {
     }
 }
 
-fn probe(probe: candor_probes::ProbeStatus) -> ProbeStatus {
+fn probe(probe: candor_probes::ProbeStatus, clock: &dyn Clock) -> ProbeStatus {
+    let next = probe.next.map(|next| next.saturating_sub(clock.boot()));
     ProbeStatus {
+        next_run: next.and_then(|next| clock.wall().checked_add(next)).map(rfc3339),
         name: probe.name.to_owned(),
         level: probe.level.number(),
         last_success: probe.last_success.map(|at| rfc3339(UNIX_EPOCH + Duration::from_nanos(at.0))),

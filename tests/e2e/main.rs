@@ -25,6 +25,8 @@ mod purge;
 mod raise;
 mod remote;
 #[cfg(target_os = "linux")]
+mod schedule;
+#[cfg(target_os = "linux")]
 mod silence;
 mod steering;
 #[cfg(unix)]

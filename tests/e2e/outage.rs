@@ -155,6 +155,7 @@ fn destination(collector: &Collector, spool: &Spool) -> UploadSettings {
         }),
         fallbacks: Vec::new(),
         interval: Duration::from_hours(1),
+        is_sparing: false,
         resource: resource.into(),
         max_bytes_per_day: None,
     }

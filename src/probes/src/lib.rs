@@ -59,6 +59,7 @@ pub mod schedule;
 mod services;
 mod settings;
 mod smbios;
+mod surroundings;
 #[cfg(unix)]
 mod tcp;
 mod whereabouts;
@@ -70,6 +71,7 @@ pub use recorder::record_host;
 pub use runner::Runner;
 pub use schedule::{Intervals, Schedule};
 pub use settings::{Pseudonym, Settings, Switch};
+pub use surroundings::Surroundings;
 pub use whereabouts::Whereabouts;
 
 /// Every probe of this build, lowest level first.

@@ -10,7 +10,7 @@ use crate::{Probe, Settings};
 
 mod alerts;
 mod antimalware;
-mod child;
+pub(crate) mod child;
 mod components;
 mod connections;
 mod crashes;

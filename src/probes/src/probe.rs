@@ -134,6 +134,8 @@ pub struct ProbeStatus {
     pub abandoned: u64,
     /// Whether it is still out from a round that it overstayed.
     pub is_away: bool,
+    /// When it runs next, by the boot clock; an instant in the past means at once.
+    pub next: Option<Duration>,
     /// CPU time of its rounds since the agent started; zero where the system does not tell.
     pub cpu: Duration,
 }

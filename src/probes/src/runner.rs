@@ -119,7 +119,7 @@ impl Runner {
     /// What is known of each probe that `level` allows.
     #[must_use]
     pub fn statuses(&self, level: Level) -> Vec<ProbeStatus> {
-        self.allowed(level).map(|(_, slot)| slot.shown()).collect()
+        self.allowed(level).map(|(index, slot)| slot.shown(self.schedule.next_of(index))).collect()
     }
 
     fn allowed(&self, level: Level) -> impl Iterator<Item = (usize, &Slot)> {
@@ -207,6 +207,7 @@ impl Slot {
             failures: 0,
             abandoned: 0,
             is_away: false,
+            next: None,
             cpu: Duration::ZERO,
         };
         let (rhythm, deadline) = (probe.rhythm(), probe.deadline());
@@ -214,8 +215,8 @@ impl Slot {
         Self { probe: Some(probe), rhythm, deadline, whereabouts, sent: None, status }
     }
 
-    fn shown(&self) -> ProbeStatus {
-        ProbeStatus { is_away: self.probe.is_none(), ..self.status.clone() }
+    fn shown(&self, next: Option<Duration>) -> ProbeStatus {
+        ProbeStatus { is_away: self.probe.is_none(), next, ..self.status.clone() }
     }
 
     fn lose(&mut self, loss: &Loss) {

@@ -84,6 +84,12 @@ impl Schedule {
         lines.filter_map(|(probe, line)| Some((probe, line.begin(now, intervals)?))).collect()
     }
 
+    /// The boot-clock instant at which a probe is due next; `None` when there is no such probe.
+    #[must_use]
+    pub fn next_of(&self, probe: usize) -> Option<Duration> {
+        self.lines.get(probe).map(Line::earliest)
+    }
+
     /// The boot-clock instant at which something is due next; `None` when the level allows nothing.
     /// An instant in the past means at once.
     #[must_use]
@@ -194,6 +200,8 @@ mod tests {
         schedule.due(seconds(1015), Level::Full);
         assert_eq!(schedule.due(seconds(1020), Level::Full), [(0, REPORT), (1, BOTH), (2, REPORT)]);
         assert_eq!(schedule.next_due(Level::Full), Some(seconds(1030)));
+        let next = [0, 1, 2, 3].map(|probe| schedule.next_of(probe));
+        assert_eq!(next, [Some(seconds(1080)), Some(seconds(1030)), Some(seconds(1080)), None]);
     }
 
     #[test]

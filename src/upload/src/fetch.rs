@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicU64;
 use crate::answer::{Answer, Body, words};
 use crate::decision::{Decision, Now, State, decide};
 use crate::http::{Get, Link};
-use crate::uploader::too_few_pins;
+use crate::phase::too_few_pins;
 use crate::{Destination, Reason, Said, Timing, Trouble};
 
 /// What a fetch brought.

@@ -93,6 +93,7 @@ mod tests {
             }),
             fallbacks: fallbacks.iter().map(|text| text.parse().unwrap()).collect(),
             interval: Duration::from_secs(1),
+            is_sparing: false,
             resource: Arc::default(),
             max_bytes_per_day: None,
         }

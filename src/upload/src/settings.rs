@@ -173,6 +173,9 @@ pub struct UploadSettings {
     pub fallbacks: Vec<Endpoint>,
     /// Between two uploads of ordinary records.
     pub interval: Duration,
+    /// What the host runs on and its link decide about ordinary records; false where the owner set
+    /// an interval.
+    pub is_sparing: bool,
     /// The encoded OTLP resource that heads every request.
     pub resource: Arc<[u8]>,
     /// Bytes that may be sent from midnight to midnight UTC; `None` = no limit.

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use tokio::sync::oneshot;
 
-use crate::{Session, Trouble};
+use crate::{Schedule, Session, Trouble};
 
 /// Whether records leave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,6 +53,8 @@ pub struct UploadStatus {
     pub last_attempt: Option<SystemTime>,
     /// When the next one is due; `None` where only a change or a command can bring it.
     pub next_attempt: Option<SystemTime>,
+    /// Which rule decides when ordinary records go.
+    pub schedule: Schedule,
     /// Bytes written to the network since the start, TLS included.
     pub bytes_uploaded: u64,
     /// Requests that were answered with success since the start.

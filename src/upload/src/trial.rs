@@ -21,8 +21,8 @@ use tokio::time::timeout;
 use crate::answer::Answer;
 use crate::decision::{Decision, Now, State, decide, is_plausible};
 use crate::http::{Link, Post};
+use crate::phase::too_few_pins;
 use crate::pins::{Report, test};
-use crate::uploader::too_few_pins;
 use crate::{Compression, Destination, Reason, Timing, Trouble};
 
 /// What came of a step: what was found, or what is in the way.

@@ -15,9 +15,9 @@
 //! - Idle keeps no socket: a link lives as long as its drain.
 //! - The first drain after a start waits for a jitter of [0, min(interval, 60 s)], so that a fleet
 //!   that comes back from a power cut does not come as one; only a flush goes before it.
+//! - What the host runs on is asked when an upload is due; nothing is watched for it in between.
 //! - Whatever goes wrong is a state and a sentence in [`UploadStatus`], never an error.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -33,16 +33,17 @@ use crate::drain::{Drain, Goal, JITTER, Memory, Outcome, Progress};
 use crate::herald::{Herald, TellGaps};
 use crate::inbox::Inbox;
 use crate::pace::Pace;
+use crate::phase::Phase;
 use crate::route::Route;
+use crate::schedule::Schedule;
 use crate::sizing::Sizing;
-use crate::{Command, Destination, Reason, State, Timing, Trouble, UploadSettings, UploadStatus};
+use crate::timetable::{Look, Timetable};
+use crate::{Command, State, Timing, Trouble, UploadSettings, UploadStatus};
 
 /// Where the spool keeps the day's bytes.
 const DAY: &str = "upload.day";
 /// Where the spool keeps the size limit that a receiver taught: its endpoint and the bytes.
 const LIMIT: &str = "upload.limit";
-/// The fewest pins, unless one alone is allowed.
-const FEWEST_PINS: usize = 2;
 
 /// Uploads what waits in a spool.
 pub struct Uploader {
@@ -50,6 +51,7 @@ pub struct Uploader {
     timing: Timing,
     status: watch::Sender<UploadStatus>,
     tell_gaps: Option<TellGaps>,
+    look: Option<Look>,
 }
 
 impl Uploader {
@@ -60,7 +62,7 @@ impl Uploader {
             last_success: spool.ledger().last_upload,
             ..UploadStatus::default()
         });
-        (Self { spool, timing: Timing::default(), status, tell_gaps: None }, seen)
+        (Self { spool, timing: Timing::default(), status, tell_gaps: None, look: None }, seen)
     }
 
     /// The same with other time limits, clock and jitter.
@@ -73,6 +75,12 @@ impl Uploader {
     #[must_use]
     pub fn with_herald(self, tell_gaps: TellGaps) -> Self {
         Self { tell_gaps: Some(tell_gaps), ..self }
+    }
+
+    /// The same with somebody who tells what the host runs on.
+    #[must_use]
+    pub fn with_look(self, look: Look) -> Self {
+        Self { look: Some(look), ..self }
     }
 
     /// Runs until `stop` holds a budget (or its sender is gone): then what waits is sent once more,
@@ -113,87 +121,9 @@ impl Uploader {
             phase,
             ledger,
             security_seen: None,
+            timetable: Timetable::new(self.look),
         };
         running.run().await;
-    }
-}
-
-/// Whether a destination has fewer different pins than its owner must state.
-pub(crate) fn too_few_pins(destination: &Destination) -> Option<Trouble> {
-    let pins = destination.pins.iter().collect::<BTreeSet<_>>().len();
-    let fewest = if destination.allow_single_pin { 1 } else { FEWEST_PINS };
-    let detail = || format!("{pins} of at least {fewest} different CertificatePins");
-    (pins < fewest).then(|| Trouble::new(Reason::TooFewPins, detail()))
-}
-
-/// What the uploader is waiting for.
-#[derive(Debug)]
-enum Phase {
-    /// The next interval, a security record, a command.
-    Idle { next: Instant },
-    /// Time to pass.
-    BackOff { until: Instant, trouble: Trouble },
-    /// Somebody to act; `None` where only new settings can help.
-    Hold { probe: Option<Instant>, trouble: Trouble },
-    /// The owner to enable it.
-    Off,
-}
-
-impl Phase {
-    /// What settings allow, before anything is tried.
-    fn of(settings: &UploadSettings, first: Instant) -> Self {
-        let held = |trouble| Self::Hold { probe: None, trouble };
-        if !settings.enabled {
-            return Self::Off;
-        }
-        if let Some(trouble) = &settings.hold {
-            return held(trouble.clone());
-        }
-        let Some(destination) = &settings.destination else {
-            return held(Trouble::new(Reason::NoEndpoint, "no endpoint is configured"));
-        };
-        if let Some(trouble) = too_few_pins(destination) {
-            return held(trouble);
-        }
-        Self::Idle { next: first }
-    }
-
-    fn after(trouble: Trouble, until: Instant) -> Self {
-        if trouble.reason.holds() {
-            Self::Hold { probe: Some(until), trouble }
-        } else {
-            Self::BackOff { until, trouble }
-        }
-    }
-
-    const fn due(&self) -> Option<Instant> {
-        match self {
-            Self::Idle { next } => Some(*next),
-            Self::BackOff { until, .. } => Some(*until),
-            Self::Hold { probe, .. } => *probe,
-            Self::Off => None,
-        }
-    }
-
-    /// Whether sending could be tried at all.
-    const fn can_try(&self) -> bool {
-        self.due().is_some()
-    }
-
-    const fn state(&self) -> State {
-        match self {
-            Self::Idle { .. } => State::Ok,
-            Self::BackOff { .. } => State::BackOff,
-            Self::Hold { .. } => State::Hold,
-            Self::Off => State::Off,
-        }
-    }
-
-    fn trouble(&self) -> Option<&Trouble> {
-        match self {
-            Self::BackOff { trouble, .. } | Self::Hold { trouble, .. } => Some(trouble),
-            Self::Idle { .. } | Self::Off => None,
-        }
     }
 }
 
@@ -218,26 +148,46 @@ struct Running {
     ledger: watch::Receiver<Ledger>,
     /// Security records that were generated when the last drain began; `None` before the first.
     security_seen: Option<u64>,
+    timetable: Timetable,
 }
 
 impl Running {
     async fn run(mut self) {
+        self.survey().await;
         loop {
             self.publish();
             match self.wait().await {
                 Wake::Stop => break,
-                Wake::Settings => self.obey(),
+                Wake::Settings => {
+                    self.obey();
+                    self.survey().await;
+                }
                 Wake::Flush => self.flush().await,
                 Wake::Due => {
-                    self.drain(Level::Full, false).await;
+                    self.survey().await;
+                    self.publish();
+                    self.drain(self.timetable.allowed(), false).await;
                 }
                 Wake::Security => {
                     self.drain(Level::Security, false).await;
                 }
             }
         }
-        let drained = matches!(self.phase, Phase::Idle { .. }) && self.send_all(false).await;
+        let drained = matches!(self.phase, Phase::Idle { .. }) && self.send_last().await;
         self.answer(drained);
+    }
+
+    /// Asks what the host runs on, where that decides and anything could be sent.
+    async fn survey(&mut self) {
+        self.timetable.survey(self.settings.is_sparing && self.phase.can_try()).await;
+    }
+
+    /// The last upload before the end: over a metered link what cannot wait.
+    async fn send_last(&mut self) -> bool {
+        match self.timetable.schedule() {
+            Schedule::Metered => self.drain(Level::Security, false).await,
+            Schedule::Fixed | Schedule::Mains | Schedule::Battery => self.send_all(false).await,
+        }
     }
 
     async fn wait(&mut self) -> Wake {
@@ -336,17 +286,14 @@ impl Running {
         let probe = matches!(self.phase, Phase::Hold { .. });
         let begin_with_preferred = up_to == Level::Full && !unlimited;
         let goal = Goal { up_to, unlimited, probe, begin_with_preferred };
+        let requests = self.status.borrow().requests;
         let outcome = self.send(goal).await;
         let now = Instant::now();
         let drained = matches!(outcome, Outcome::Drained);
         match outcome {
             Outcome::Drained => {
-                self.memory.failures = 0;
-                let next = match self.phase {
-                    Phase::Idle { next } if up_to < Level::Full => next,
-                    _ => began + self.settings.interval,
-                };
-                self.phase = Phase::Idle { next };
+                let tried = self.status.borrow().requests > requests;
+                self.drained(up_to, began, tried);
             }
             Outcome::Rest { until } => {
                 self.phase = Phase::Idle { next: until.min(began + self.settings.interval) };
@@ -358,6 +305,34 @@ impl Running {
         self.note_day(day).await;
         self.note_limit(limit).await;
         drained
+    }
+
+    /// Nothing waits up to this level. Ordinary records are looked at again after an interval, also
+    /// where they may not go now: the host may be on mains by then. What is in the way of them stays
+    /// in the way if nothing was tried.
+    fn drained(&mut self, up_to: Level, began: Instant, tried: bool) {
+        let again = began + self.settings.interval;
+        match &mut self.phase {
+            Phase::BackOff { until, .. } if !tried && up_to < Level::Full => *until = again,
+            Phase::Hold { probe, .. } if !tried && up_to < Level::Full => *probe = Some(again),
+            Phase::Idle { next } if up_to < Level::Full => {
+                *next = if *next > began { *next } else { again };
+            }
+            phase => {
+                self.memory.failures = 0;
+                *phase = Phase::Idle { next: again };
+            }
+        }
+        if up_to == Level::Full {
+            self.timetable.went(began);
+        }
+    }
+
+    /// When records are expected to be tried next, as things are.
+    fn next_attempt(&self) -> Option<Instant> {
+        let due = self.phase.due()?;
+        let is_idle = matches!(self.phase, Phase::Idle { .. });
+        if is_idle { self.timetable.next(due, self.settings.interval) } else { Some(due) }
     }
 
     /// Keeps the day's bytes over a restart, if a drain spent any.
@@ -400,7 +375,7 @@ impl Running {
     /// Says how things are, and logs it where that has changed.
     fn publish(&self) {
         let wall = (self.timing.wall)();
-        let next = self.phase.due().map(|due| due.saturating_duration_since(Instant::now()));
+        let next = self.next_attempt().map(|due| due.saturating_duration_since(Instant::now()));
         let (state, trouble) = (self.phase.state(), self.phase.trouble());
         self.status.send_if_modified(|status| {
             let endpoint = self.memory.route.serving().map(|to| to.endpoint.to_string());
@@ -411,6 +386,7 @@ impl Running {
             status.state = state;
             status.trouble = trouble.cloned();
             status.endpoint = endpoint;
+            status.schedule = self.timetable.schedule();
             status.next_attempt = next.and_then(|next| wall.checked_add(next));
             true
         });

@@ -78,6 +78,13 @@ pub struct UploadStatus {
     pub last_attempt: Option<String>,
     /// When it will be tried next.
     pub next_attempt: Option<String>,
+    /// Which rule decides when ordinary records go: `fixed` (`upload.interval` is set), `mains`,
+    /// `battery` or `metered`; absent while telemetry is off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
+    /// Why that rule holds, and what follows; absent where `schedule` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule_reason: Option<String>,
 }
 
 /// The ledger: `generated = uploaded + dropped + pending`, at every moment.
@@ -139,6 +146,9 @@ pub struct ProbeStatus {
     pub last_success: Option<String>,
     /// What went wrong last, if its last run failed.
     pub last_error: Option<String>,
+    /// When it runs next; absent where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_run: Option<String>,
     /// Processor time it took since the agent started.
     pub cpu_ms: f64,
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
-use candor_control::protocol::Status;
+use candor_control::protocol::{Status, UploadStatus};
 
 use crate::cli::StatusOptions;
 use crate::command::level::end;
@@ -97,6 +97,9 @@ fn upload(status: &Status, table: &mut Table, paint: Paint) {
     if let Some(remedy) = &upload.remedy {
         table.row(["", &format!("to do: {remedy}")]);
     }
+    if let Some(reason) = upload.schedule_reason.as_ref().filter(|_| spares(upload)) {
+        table.row(["", reason]);
+    }
     let when = |time: &Option<String>| time.clone().unwrap_or_else(|| "never".to_owned());
     table.row([
         "",
@@ -106,6 +109,11 @@ fn upload(status: &Status, table: &mut Table, paint: Paint) {
             when(&upload.next_attempt)
         ),
     ]);
+}
+
+/// Whether the host's battery or link holds ordinary records back.
+fn spares(upload: &UploadStatus) -> bool {
+    matches!(upload.schedule.as_deref(), Some("battery" | "metered"))
 }
 
 fn ledger(status: &Status, table: &mut Table, paint: Paint) {
@@ -151,6 +159,7 @@ fn probes(status: &Status) -> String {
             format!("  {}", probe.name),
             format!("level {}", probe.level),
             format!("{:.1} ms", probe.cpu_ms),
+            probe.next_run.as_ref().map_or_else(String::new, |at| format!("next {at}")),
             outcome,
         ]);
     }

@@ -29,13 +29,13 @@ const SOON: Duration = Duration::from_millis(2);
 
 /// What a program printed and how it ended.
 #[derive(Debug, Default)]
-pub(super) struct Output {
-    pub(super) text: Vec<u8>,
-    pub(super) code: Option<i32>,
+pub(crate) struct Output {
+    pub(crate) text: Vec<u8>,
+    pub(crate) code: Option<i32>,
 }
 
 /// The path of a program, where the host is the one that the agent runs on and has it.
-pub(super) fn find(host: &Host, program: &str) -> Option<PathBuf> {
+pub(crate) fn find(host: &Host, program: &str) -> Option<PathBuf> {
     let mut paths = DIRECTORIES.iter().map(|directory| host.path(directory).join(program));
     host.is_live().then(|| paths.find(|path| path.exists())).flatten()
 }
@@ -44,7 +44,7 @@ pub(super) fn find(host: &Host, program: &str) -> Option<PathBuf> {
 ///
 /// # Errors
 /// It cannot be started, prints too much, or does not end within `deadline`.
-pub(super) fn run(
+pub(crate) fn run(
     program: &PathBuf,
     arguments: &[&str],
     deadline: Duration,

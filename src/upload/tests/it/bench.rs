@@ -7,8 +7,8 @@ use std::time::Duration;
 use candor_model::{Draft, Kind, Level, Pin};
 use candor_spool::{Framing, Ledger, Settings, Spool, Urgency};
 use candor_upload::{
-    Command, Compression, Destination, Endpoint, Flushed, Timing, UploadSettings, UploadStatus,
-    Uploader,
+    Command, Compression, Destination, Endpoint, Flushed, Look, Surroundings, Timing,
+    UploadSettings, UploadStatus, Uploader,
 };
 use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -118,6 +118,17 @@ impl Bench {
         timing: Timing,
         change: impl FnOnce(&mut UploadSettings),
     ) -> Self {
+        let look: Look = Arc::new(Surroundings::default);
+        Self::looking(port, (root, pins), timing, (change, look))
+    }
+
+    /// The same on a host that tells what it runs on.
+    pub(crate) fn looking(
+        port: u16,
+        (root, pins): (&Authority, Vec<Pin>),
+        timing: Timing,
+        (change, look): (impl FnOnce(&mut UploadSettings), Look),
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let ca_file = dir.path().join("ca.pem");
         std::fs::write(&ca_file, &root.pem).unwrap();
@@ -131,7 +142,7 @@ impl Bench {
         let (stop, stopped) = watch::channel(None);
         let (uploader, status) = Uploader::new(spool.clone());
         let (tell_gaps, gaps) = mpsc::channel(1);
-        let uploader = uploader.with_timing(timing).with_herald(tell_gaps);
+        let uploader = uploader.with_timing(timing).with_herald(tell_gaps).with_look(look);
         let task = tokio::spawn(uploader.run(watched, received, stopped));
         Self { dir, spool, settings, commands, stop, status, gaps, task }
     }
@@ -218,6 +229,7 @@ fn settings(destination: Destination) -> UploadSettings {
         destination: Some(destination),
         fallbacks: Vec::new(),
         interval: HOUR,
+        is_sparing: false,
         resource: resource.into(),
         max_bytes_per_day: None,
     }

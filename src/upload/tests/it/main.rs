@@ -10,4 +10,5 @@ mod pki;
 mod proxy;
 mod route;
 mod running;
+mod schedule;
 mod server;
