@@ -22,8 +22,6 @@ use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use candor_model::{Level, Pin};
-use minisign_verify::{PublicKey, Signature};
-use serde::Deserialize;
 
 mod document;
 mod held;
@@ -33,6 +31,7 @@ pub use held::{Held, TakeError, Taken};
 use crate::address::Url;
 use crate::keys::Words;
 use crate::minisign::MinisignKey;
+use crate::signed::Signed;
 
 /// Largest signed document, with its signature.
 pub const MAX_BYTES: usize = 64 * 1024;
@@ -187,13 +186,6 @@ pub struct Opened {
     pub key: MinisignKey,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Signed {
-    document: String,
-    signature: String,
-}
-
 /// Checks the signature and reads the document; nothing of it is looked at before.
 ///
 /// # Errors
@@ -204,24 +196,10 @@ pub fn open(signed: &[u8], keys: &[MinisignKey]) -> Result<Opened, Refusal> {
     }
     let signed: Signed =
         serde_json::from_slice(signed).map_err(|error| Refusal::Unsigned(error.to_string()))?;
-    let key = signer(&signed, keys)?.clone();
+    let found = signed.signer(keys).cloned();
+    let key = found.map_err(|why| Refusal::Signature(why.to_string()))?;
     let remote = document::read(&signed.document)?;
     Ok(Opened { remote, text: signed.document, key })
-}
-
-fn signer<'a>(signed: &Signed, keys: &'a [MinisignKey]) -> Result<&'a MinisignKey, Refusal> {
-    let refused = |error: minisign_verify::Error| Refusal::Signature(error.to_string());
-    let signature = Signature::decode(&signed.signature).map_err(refused)?;
-    let mut why = Refusal::Signature("SettingsKeys is empty".to_owned());
-    for key in keys {
-        let verified = PublicKey::from_base64(&key.to_string())
-            .and_then(|key| key.verify(signed.document.as_bytes(), &signature, false));
-        match verified {
-            Ok(()) => return Ok(key),
-            Err(error) => why = refused(error),
-        }
-    }
-    Err(why)
 }
 
 /// Judges a fetched document.

@@ -21,6 +21,7 @@
 mod decode;
 mod decoded;
 mod encode;
+mod file;
 mod frame;
 mod incoming;
 pub mod json;
@@ -40,6 +41,7 @@ pub use decoded::{
     SpanFacts,
 };
 pub use encode::{Stamp, encode};
+pub use file::{End, FileEntry, FileError, FileReader, FileWriter, Form, MAX_ENTRY};
 pub use frame::{frame_len, seal, unseal};
 pub use incoming::{Group, MAX_METRIC, MAX_RECORD, Unfit, groups, incoming};
 pub use origin::{HostIds, Origin, Program, Source};

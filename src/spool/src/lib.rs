@@ -66,7 +66,6 @@ mod writer;
 pub use dead::DeadLetter;
 pub use error::{OpenError, SpoolError};
 pub use gaps::Gap;
-pub use identity::id_of;
 pub use ledger::{Before, Dropped, Ledger, LossBound, Verdict};
 pub use offline::{Audit, Offline, OfflineError, Repair};
 pub use peek::{Peek, peek};

@@ -30,6 +30,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
+use candor_model::InstallKey;
+
 use crate::books::Books;
 
 /// The file's name in the state directory.
@@ -52,7 +54,7 @@ pub(crate) enum Slot {
 pub(crate) struct Entry {
     pub(crate) install_id: String,
     /// The secret of a new id, on its way into the store; never in the mirror.
-    pub(crate) key: Option<String>,
+    pub(crate) key: Option<InstallKey>,
     pub(crate) books: Books,
 }
 

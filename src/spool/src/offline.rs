@@ -11,7 +11,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use candor_model::Kind;
+use candor_model::{InstallKey, Kind};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use thiserror::Error;
@@ -212,9 +212,10 @@ impl Offline {
     ///
     /// # Errors
     /// [`OfflineError::Damaged`].
-    pub fn install_key(&self) -> Result<Option<String>, OfflineError> {
-        schema::read_meta(&self.conn, schema::INSTALL_KEY)
-            .map_err(|error| damaged(&self.dir.join(STORE), StoreError::Sqlite(error)))
+    pub fn install_key(&self) -> Result<Option<InstallKey>, OfflineError> {
+        let key = schema::read_meta(&self.conn, schema::INSTALL_KEY)
+            .map_err(|error| damaged(&self.dir.join(STORE), StoreError::Sqlite(error)))?;
+        Ok(key.and_then(|key| key.parse().ok()))
     }
 
     /// Reads every row, derives the ledger again, and compares it with the counters and the mirror.

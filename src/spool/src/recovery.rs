@@ -32,7 +32,7 @@ use crate::books::Books;
 use crate::damage::{self, SALVAGE, StoreError};
 use crate::error::OpenError;
 use crate::gaps::{Gaps, Holes};
-use crate::identity::{Identity, id_of};
+use crate::identity::{Identity, proves};
 use crate::lanes;
 use crate::mirror::{Entry, Mirror, Reflection, Slot};
 use crate::order::Order;
@@ -167,7 +167,7 @@ fn existing(
 /// The store's id, where the key beside it proves that neither has changed.
 fn proven_id(conn: &Connection, id: Option<&str>) -> rusqlite::Result<Option<String>> {
     let key = schema::read_meta(conn, INSTALL_KEY)?;
-    Ok(id.filter(|id| key.is_some_and(|key| id_of(&key) == *id)).map(str::to_owned))
+    Ok(id.filter(|id| key.is_some_and(|key| proves(&key, id))).map(str::to_owned))
 }
 
 /// Whether the mirror saw a renewal of the ids that the medium has lost again.
@@ -250,7 +250,7 @@ fn found(conn: &Connection, entry: &Entry) -> rusqlite::Result<()> {
 
 fn write_id(conn: &Connection, entry: &Entry) -> rusqlite::Result<()> {
     if let Some(key) = &entry.key {
-        schema::write_meta(conn, INSTALL_KEY, key)?;
+        schema::write_meta(conn, INSTALL_KEY, &key.to_string())?;
     }
     schema::write_meta(conn, INSTALL_ID, &entry.install_id)
 }

@@ -40,7 +40,7 @@ pub(crate) fn renew(store: &mut Store) -> Result<u64, StoreError> {
     store.mirror.rename(id.clone());
     let renewed = store.write(|conn, books| {
         books.renew();
-        schema::write_meta(conn, INSTALL_KEY, &key)?;
+        schema::write_meta(conn, INSTALL_KEY, &key.to_string())?;
         Ok(schema::write_meta(conn, INSTALL_ID, &id)?)
     });
     if let Err(error) = renewed {

@@ -122,7 +122,7 @@ pub(crate) fn pragma(conn: &Connection, name: &str) -> rusqlite::Result<i64> {
 
 /// Key of the installation's id in `meta`.
 pub(crate) const INSTALL_ID: &str = "install_id";
-/// Key of the secret whose hash the id is; see `identity.rs`.
+/// Key of the secret whose hash the id is.
 pub(crate) const INSTALL_KEY: &str = "install_key";
 
 pub(crate) fn read_meta(conn: &Connection, key: &str) -> rusqlite::Result<Option<String>> {

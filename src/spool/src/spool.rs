@@ -13,7 +13,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
-use candor_model::{Draft, DropReason, Kind, Level};
+use candor_model::{Draft, DropReason, InstallKey, Kind, Level};
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::command::{Command, Done, Envelope, ROOM};
@@ -187,8 +187,8 @@ impl Spool {
     ///
     /// # Errors
     /// [`SpoolError`].
-    pub async fn install_key(&self) -> Result<Option<String>, SpoolError> {
-        self.meta(INSTALL_KEY).await
+    pub async fn install_key(&self) -> Result<Option<InstallKey>, SpoolError> {
+        Ok(self.meta(INSTALL_KEY).await?.and_then(|key| key.parse().ok()))
     }
 
     /// What to send next: security first, then oldest first; rows of one kind. When the oldest waits

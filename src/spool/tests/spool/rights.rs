@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use candor_model::{DropReason, Level};
-use candor_spool::{Offline, Settled, id_of, peek};
+use candor_spool::{Offline, Settled, peek};
 
 use crate::kit::{assert_sound, draft, drain, now, open, run, snapshot};
 
@@ -25,7 +25,7 @@ fn after_a_renewal_nothing_of_the_former_installation_is_left_and_the_ledger_goe
         drain(&spool).await;
         now(&spool, vec![draft(Level::Basic, "canary-4711"); 5]).await;
         let (former, key) = (spool.install_id().to_owned(), spool.install_key().await.unwrap());
-        assert_eq!(id_of(&key.unwrap()), former);
+        assert_eq!(key.unwrap().id(), former);
         let lost = spool.next(candor_spool::Want::all(1)).await.unwrap().unwrap().rows[0].id;
         spool.drop_rows(&[lost], DropReason::Rejected).await.unwrap();
         now(&spool, vec![draft(Level::Basic, "canary-4711"); 5]).await;
@@ -43,7 +43,7 @@ fn after_a_renewal_nothing_of_the_former_installation_is_left_and_the_ledger_goe
         let spool = open(dir.path());
         assert_ne!(spool.install_id(), former);
         let key = spool.install_key().await.unwrap().unwrap();
-        assert_eq!(id_of(&key), spool.install_id());
+        assert_eq!(key.id(), spool.install_id());
         now(&spool, vec![draft(Level::Basic, "new"); 2]).await;
         assert_eq!(drain(&spool).await.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), [1, 2]);
         let ledger = assert_sound(&spool).await;
