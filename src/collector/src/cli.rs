@@ -17,7 +17,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::init::Initialised;
 use crate::query::{self, Format};
 use crate::serve::{ServeError, Server, Settings};
-use crate::{settings, stop};
+use crate::{deletion, import, receipts, settings, stop};
 
 /// Where `agent.toml` points to and `serve` listens unless told otherwise.
 pub(crate) const DEFAULT_PORT: u16 = 8443;
@@ -51,6 +51,16 @@ enum Command {
     /// Look at what arrived, also while `serve` runs
     #[command(subcommand)]
     Query(QueryCommand),
+    /// Take in a file that `agentctl export` wrote, and sign a receipt for it
+    Import(ImportArgs),
+    /// Delete everything of a host, and sign a receipt for it, also while `serve` runs
+    Delete(DeleteArgs),
+    /// Make the key that signs receipts; `init` makes the first one
+    ReceiptKey {
+        /// The secret key that signs settings, which vouches for the new key
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -75,6 +85,31 @@ struct ServeArgs {
     /// Answer 503 once the store has this many bytes; without it the disk is the limit
     #[arg(long, value_name = "BYTES")]
     max_store_bytes: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+struct ImportArgs {
+    /// The file
+    file: PathBuf,
+    /// Where the receipt goes, if not to standard output; `agentctl import-receipt` takes it
+    #[arg(long, value_name = "FILE")]
+    receipt: Option<PathBuf>,
+    /// The store, if not collector.db in --dir
+    #[arg(long, value_name = "FILE")]
+    store: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct DeleteArgs {
+    /// The host's install id
+    #[arg(long, value_name = "ID")]
+    host: String,
+    /// Where the receipt goes, if not to standard output
+    #[arg(long, value_name = "FILE")]
+    receipt: Option<PathBuf>,
+    /// The store, if not collector.db in --dir
+    #[arg(long, value_name = "FILE")]
+    store: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -159,6 +194,9 @@ impl Cli {
             }
             Command::Settings(command) => command.run(self.place.dir),
             Command::Query(command) => command.run(&self.place.dir),
+            Command::Import(args) => args.run(&self.place.dir),
+            Command::Delete(args) => args.run(&self.place.dir),
+            Command::ReceiptKey { key } => Ok(receipts::make(&self.place.dir, &key)?),
         }
     }
 }
@@ -211,6 +249,40 @@ async fn conduct(server: Server, stop: impl Future<Output = ()>) {
     tokio::select! {
         () = server.run(stop) => {}
         () = manager.live() => {}
+    }
+}
+
+impl ImportArgs {
+    fn run(self, dir: &Path) -> anyhow::Result<()> {
+        let store = self.store.unwrap_or_else(|| dir.join(crate::store::FILE_NAME));
+        let imported = import::import(dir, &store, &self.file)?;
+        hand_over(&imported.receipt, self.receipt.as_deref())?;
+        eprintln!(
+            "{} records of host {}: {} stored or known already, {} refused",
+            imported.records,
+            imported.install_id,
+            imported.records - imported.rejected,
+            imported.rejected
+        );
+        Ok(())
+    }
+}
+
+impl DeleteArgs {
+    fn run(self, dir: &Path) -> anyhow::Result<()> {
+        let store = self.store.unwrap_or_else(|| dir.join(crate::store::FILE_NAME));
+        let receipt = deletion::delete(dir, &store, &self.host)?;
+        hand_over(&receipt, self.receipt.as_deref())
+    }
+}
+
+/// Writes a receipt to its file, or to standard output.
+fn hand_over(receipt: &str, file: Option<&Path>) -> anyhow::Result<()> {
+    match file {
+        Some(path) => candor_platform::write_atomic(path, receipt.as_bytes(), 0o644)
+            .context("it is done, but the receipt is not written: do it again"),
+        None => writeln!(io::stdout().lock(), "{receipt}")
+            .context("it is done, but the receipt is not written: do it again"),
     }
 }
 

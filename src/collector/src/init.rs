@@ -1,7 +1,8 @@
 //! `init`: writes what [`crate::certificates`] made, and says what agents need to know of it.
 //!
 //! ```text
-//! DIR/ca.pem  server.pem  server.key  settings.pub  agent.toml is only printed
+//! DIR/ca.pem  server.pem  server.key  settings.pub  receipt.key  receipt.json
+//!                                                   agent.toml is only printed
 //! DIR/offline/ca.key  backup.key  settings.key      to be moved away; `serve` never reads it
 //! ```
 //!
@@ -68,6 +69,9 @@ pub enum InitError {
     /// No identity.
     #[error("cannot make certificates")]
     Certificates(#[source] CertificateError),
+    /// No key for receipts.
+    #[error("cannot make the key that signs receipts")]
+    ReceiptKey(#[source] crate::receipts::ReceiptError),
     /// No key for remote settings.
     #[error("cannot make the key that signs settings")]
     SettingsKey(#[source] minisign::PError),
@@ -113,7 +117,9 @@ impl Initialised {
         };
         let identity = Identity::make(names, SystemTime::now()).map_err(InitError::Certificates)?;
         let signer = Signer::make().map_err(InitError::SettingsKey)?;
-        write_all(&dir, &identity, &signer)?;
+        let receipts = crate::receipts::files(&dir, &signer.secret);
+        let receipts = receipts.map_err(InitError::ReceiptKey)?;
+        write_all(&dir, &identity, &signer, &receipts)?;
         let host = names.first().map_or("localhost", String::as_str);
         let agent_toml = agent_toml(host, &ca_file, &identity.pins, &signer.public);
         Ok(Self {
@@ -152,6 +158,7 @@ impl Initialised {
 Made in {dir}:
   {AUTHORITY}      the authority, valid until {authority_day}; agents get it as ca_file
   {SERVER_CERTIFICATE}  the server's certificate, valid until {server_day}; {SERVER_KEY} beside it
+  receipt.key signs receipts for owners; receipt.json is its public half with the settings key's signature
 Made in {offline}, to be moved to a safe place away from this host (serve never reads it):
   {AUTHORITY_KEY}      signs the next server certificate
   {BACKUP_KEY}  takes the place of {SERVER_KEY} if that is lost or stolen; agents trust it already
@@ -176,6 +183,7 @@ agent.toml for every agent:
 
 /// The key that signs remote settings, in the files' form of minisign.
 struct Signer {
+    secret: minisign::SecretKey,
     secret_file: String,
     public_file: String,
     public: String,
@@ -189,12 +197,18 @@ impl Signer {
             secret_file: pair.sk.to_box(Some("Candor remote settings, secret key"))?.into_string(),
             public_file: pair.pk.to_box()?.into_string(),
             public: pair.pk.to_base64(),
+            secret: pair.sk,
         })
     }
 }
 
 /// Writes every file, keys first; checks before the first that none is there.
-fn write_all(dir: &Path, identity: &Identity, signer: &Signer) -> Result<(), InitError> {
+fn write_all(
+    dir: &Path,
+    identity: &Identity,
+    signer: &Signer,
+    receipts: &[(PathBuf, String, u32)],
+) -> Result<(), InitError> {
     let offline = dir.join(OFFLINE);
     let files = [
         (offline.join(AUTHORITY_KEY), &identity.authority_key, PRIVATE),
@@ -205,6 +219,8 @@ fn write_all(dir: &Path, identity: &Identity, signer: &Signer) -> Result<(), Ini
         (dir.join(AUTHORITY), &identity.authority, PUBLIC),
         (dir.join(SETTINGS_PUBLIC), &signer.public_file, PUBLIC),
     ];
+    let receipts = receipts.iter().map(|(path, text, mode)| (path.clone(), text, *mode));
+    let files: Vec<_> = files.into_iter().chain(receipts).collect();
     if let Some((path, ..)) = files.iter().find(|(path, ..)| path.symlink_metadata().is_ok()) {
         return Err(InitError::Exists { path: path.clone() });
     }
@@ -234,9 +250,10 @@ CertificatePins = [
     \"{server}\",
     \"{backup}\",
 ]
-# Settings from afar, which can only lower; without these two lines there are none.
+# Whose receipts count: for `agentctl delete --remote` and `agentctl import-receipt`.
+SettingsKeys = [\"{settings_key}\"]
+# Settings from afar, which can only lower; without this line there are none.
 # SettingsEndpoint = \"https://{host}:{DEFAULT_PORT}\"
-# SettingsKeys = [\"{settings_key}\"]
 
 [upload]
 # Where this host keeps a copy of the collector's {AUTHORITY}.

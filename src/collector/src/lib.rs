@@ -4,6 +4,7 @@
 //! init:   certificates -> files under --dir, pins and an agent.toml for the agents
 //! serve:  tls (accept, handshake) -> export (intake -> codec -> rows) -> store (one writer) -> 200
 //! query:  store (read only) -> table or NDJSON
+//! deletion: a host's own request -> store (erase) -> signed receipt; import: a file by hand -> store -> receipt
 //! settings: a signed document for the agents, GET /v1/settings
 //! ```
 //!
@@ -18,10 +19,13 @@
 
 pub mod certificates;
 pub mod cli;
+mod deletion;
 mod export;
+mod import;
 pub mod init;
 mod intake;
 mod query;
+pub mod receipts;
 mod refusal;
 mod row;
 pub mod serve;

@@ -17,11 +17,11 @@ use std::path::PathBuf;
 
 use tokio::net::TcpListener;
 
-use crate::export;
 pub use crate::intake::Limits;
 use crate::settings;
 use crate::store::{self, Store, StoreError};
 use crate::tls::{self, Front, TlsError};
+use crate::{deletion, export};
 
 /// What a server needs to know.
 #[derive(Clone, Debug)]
@@ -91,7 +91,8 @@ impl Server {
         let path = settings.store.unwrap_or_else(|| settings.dir.join(store::FILE_NAME));
         let store = Store::open(&path, settings.max_store_bytes).map_err(ServeError::Store)?;
         let exports = export::routes(store.clone(), settings.limits);
-        server.front.app = server.front.app.merge(exports);
+        let deletions = deletion::routes(store.clone(), &settings.dir);
+        server.front.app = server.front.app.merge(exports).merge(deletions);
         Ok(Self { store: Some(store), ..server })
     }
 

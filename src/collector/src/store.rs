@@ -23,13 +23,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::row::Row;
 
+mod erase;
 mod gaps;
 mod reader;
 mod schema;
 mod writer;
 
+pub(crate) use erase::{Erased, Range, erase, runs};
 pub(crate) use gaps::{Gap, Sums};
 pub(crate) use reader::{Filter, Host, Reader, Stored};
+pub(crate) use writer::Inserts;
 
 /// The store's name under `--dir`.
 pub(crate) const FILE_NAME: &str = "collector.db";
@@ -128,16 +131,52 @@ struct Batch {
     _room: Room,
 }
 
+/// A host to take out, and where the outcome goes.
+struct Deletion {
+    install_id: String,
+    done: oneshot::Sender<Result<Erased, StoreError>>,
+}
+
+/// What the writer thread is asked.
+enum Task {
+    Append(Batch),
+    Erase(Deletion),
+}
+
 /// A share of the memory that rows may take up until they are written.
 #[derive(Debug)]
 pub(crate) struct Room(
     #[expect(dead_code, reason = "held, and given back when dropped")] OwnedSemaphorePermit,
 );
 
+/// Opens the store for a command that writes by itself, beside a server if one runs.
+pub(crate) fn open_to_write(path: &Path) -> Result<rusqlite::Connection, StoreError> {
+    if !path.exists() {
+        return Err(StoreError::Missing { path: path.to_owned() });
+    }
+    schema::open_to_write(path, None)
+}
+
+/// The same, and makes the store where there is none.
+pub(crate) fn open_or_make(path: &Path) -> Result<rusqlite::Connection, StoreError> {
+    make_private(path)?;
+    schema::open_to_write(path, None)
+}
+
+/// An empty file that only its owner may read.
+fn make_private(path: &Path) -> Result<(), StoreError> {
+    if path.exists() {
+        return Ok(());
+    }
+    // SQLite makes its files as open as the umask says; its WAL then follows the main file.
+    candor_platform::write_atomic(path, &[], 0o600)
+        .map_err(|source| StoreError::Make { path: path.to_owned(), source: Arc::new(source) })
+}
+
 /// Handle on the writer thread; clones share it.
 #[derive(Clone)]
 pub(crate) struct Store {
-    queue: mpsc::Sender<Batch>,
+    queue: mpsc::Sender<Task>,
     room: Arc<Semaphore>,
     writer: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
@@ -151,13 +190,7 @@ impl fmt::Debug for Store {
 impl Store {
     /// Opens or makes the store and starts its writer.
     pub(crate) fn open(path: &Path, max_bytes: Option<u64>) -> Result<Self, StoreError> {
-        if !path.exists() {
-            // SQLite makes its files as open as the umask says; its WAL then follows the main file.
-            candor_platform::write_atomic(path, &[], 0o600).map_err(|source| StoreError::Make {
-                path: path.to_owned(),
-                source: Arc::new(source),
-            })?;
-        }
+        make_private(path)?;
         let db = schema::open_to_write(path, max_bytes)?;
         let (queue, batches) = mpsc::channel(QUEUE);
         let writer = std::thread::Builder::new()
@@ -186,11 +219,25 @@ impl Store {
             return Ok(());
         }
         let (done, outcome) = oneshot::channel();
-        self.queue.try_send(Batch { rows, done, _room: room }).map_err(|error| match error {
+        self.ask(Task::Append(Batch { rows, done, _room: room }))?;
+        outcome.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Takes everything of a host out; returns when it is gone from the disk.
+    ///
+    /// # Errors
+    /// Nothing is deleted when the store is busy or failing.
+    pub(crate) async fn erase(&self, install_id: String) -> Result<Erased, StoreError> {
+        let (done, outcome) = oneshot::channel();
+        self.ask(Task::Erase(Deletion { install_id, done }))?;
+        outcome.await.map_err(|_| StoreError::Closed)?
+    }
+
+    fn ask(&self, task: Task) -> Result<(), StoreError> {
+        self.queue.try_send(task).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => StoreError::Busy,
             mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
-        })?;
-        outcome.await.map_err(|_| StoreError::Closed)?
+        })
     }
 
     /// Waits until everything queued is committed and the file is closed. Every other handle must

@@ -19,6 +19,7 @@
 //!
 //! On failure: [`FileError`] says at which entry.
 
+use std::fmt::Write as _;
 use std::io::{self, BufRead, Read as _, Write};
 
 use candor_model::Kind;
@@ -99,6 +100,20 @@ pub enum FileError {
     /// Something stands behind its end.
     #[error("something stands behind its end: import each export by itself")]
     Longer,
+}
+
+impl End {
+    /// What there is to say of the records; the rest is the writer's.
+    #[must_use]
+    pub fn of(install_id: &str, time: String) -> Self {
+        Self { install_id: install_id.to_owned(), time, ..Self::default() }
+    }
+
+    /// The SHA-256 of all that stands before, in hexadecimal digits: the file's name for itself.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.sha256
+    }
 }
 
 /// Writes a file.
@@ -312,7 +327,10 @@ fn protobuf(kind: Kind, line: &[u8]) -> serde_json::Result<Vec<u8>> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}"); // writing to a String cannot fail
+        text
+    })
 }
 
 #[cfg(test)]

@@ -20,8 +20,8 @@ use candor_model::{EventDef as _, events};
 use rusqlite::{OptionalExtension as _, Row};
 use serde_json::Value as Json;
 
-use super::StoreError;
 use super::reader::{Reader, read};
+use super::{StoreError, erase};
 
 /// Numbers that are missing, all for one cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,7 +106,13 @@ impl Reader {
             for known in &declared {
                 *sums.declared.entry(known.cause.clone()).or_default() += known.left;
             }
-            self.holes::<E>(id, |first, last| {
+            // Of what was deleted at the host's request nothing is known any more.
+            let erased = erase::ranges(&self.db, &install_id).map_err(read)?;
+            let after = erased.last().map_or(0, |(_, last)| *last);
+            if after > 0 {
+                sums.ledger = None;
+            }
+            self.holes::<E>((id, after), |first, last| {
                 for gap in explain(first, last, &mut declared) {
                     let count = gap.last - gap.first + 1;
                     sums.missing += count;
@@ -122,18 +128,18 @@ impl Reader {
         Ok(())
     }
 
-    /// Each run of numbers of a host that did not arrive.
+    /// Each run of numbers of a host above `after` that did not arrive.
     fn holes<E: From<StoreError>>(
         &self,
-        host: i64,
+        (host, after): (i64, i64),
         mut take: impl FnMut(i64, i64) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut seqs = self
             .db
-            .prepare("SELECT seq FROM records WHERE host = ?1 AND seq > 0 ORDER BY seq")
+            .prepare("SELECT seq FROM records WHERE host = ?1 AND seq > ?2 ORDER BY seq")
             .map_err(read)?;
-        let mut rows = seqs.query([host]).map_err(read)?;
-        let mut expected = 1;
+        let mut rows = seqs.query([host, after]).map_err(read)?;
+        let mut expected = after + 1;
         while let Some(row) = rows.next().map_err(read)? {
             let seq: i64 = row.get(0).map_err(read)?;
             if seq > expected {

@@ -6,6 +6,7 @@
 //!            unique (host, uid)              a record is stored once
 //!            (host, seq), (name, host, seq)  `query records`, `query gaps` stream without sorting
 //!            (trace_id, time)                `query trace`, only rows that have one
+//! erased   what was deleted at a host's request, and must not come back (erase.rs)
 //! ```
 //! Times are nanoseconds since 1970 in UTC. An id is unique within its host, so that one host cannot
 //! take another's ids and so keep its records out.
@@ -66,10 +67,11 @@ pub(super) fn open_to_write(path: &Path, max_bytes: Option<u64>) -> Result<Conne
     check(&db, path, Absent::IsFine)?;
     db.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+         PRAGMA secure_delete = ON;
          PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY;",
     )
     .map_err(fail)?;
-    make(&db).map_err(fail)?;
+    make(&db).and_then(|()| db.execute_batch(super::erase::TABLE)).map_err(fail)?;
     if let Some(max_bytes) = max_bytes {
         let page: i64 = db.pragma_query_value(None, "page_size", |row| row.get(0)).map_err(fail)?;
         let pages = i64::try_from(max_bytes).unwrap_or(i64::MAX) / page.max(1);

@@ -13,7 +13,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rusqlite::{Connection, ErrorCode, Statement, TransactionBehavior, params};
 use tokio::sync::mpsc;
 
-use super::{Batch, StoreError};
+use super::erase::{self, erase};
+use super::{Batch, Deletion, StoreError, Task};
 use crate::row::Row;
 
 /// Rows after which a group is closed.
@@ -34,38 +35,51 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
 ON CONFLICT (host, uid) DO NOTHING";
 
 /// Writes until every handle is gone, then closes the file.
-pub(super) fn run(mut db: Connection, mut batches: mpsc::Receiver<Batch>) {
-    while let Some(first) = batches.blocking_recv() {
-        let group = gather(first, &mut batches);
-        let outcome = write(&mut db, &group).map_err(StoreError::of_write);
-        for batch in group {
-            // A sender that went away has its records stored all the same.
-            batch.done.send(outcome.clone()).ok();
+pub(super) fn run(mut db: Connection, mut tasks: mpsc::Receiver<Task>) {
+    let mut next = tasks.blocking_recv();
+    while let Some(task) = next {
+        next = match task {
+            Task::Append(first) => {
+                let (group, after) = gather(first, &mut tasks);
+                let outcome = write(&mut db, &group).map_err(StoreError::of_write);
+                for batch in group {
+                    // A sender that went away has its records stored all the same.
+                    batch.done.send(outcome.clone()).ok();
+                }
+                after
+            }
+            Task::Erase(Deletion { install_id, done }) => {
+                done.send(erase(&mut db, &install_id).map_err(StoreError::of_write)).ok();
+                None
+            }
         }
+        .or_else(|| tasks.blocking_recv());
     }
     if let Err((_, error)) = db.close() {
         tracing::error!(cause = &error as &dyn std::error::Error, "cannot close the store");
     }
 }
 
-fn gather(first: Batch, batches: &mut mpsc::Receiver<Batch>) -> Vec<Batch> {
+/// What can be written with the first, and what came after it and is something else.
+fn gather(first: Batch, tasks: &mut mpsc::Receiver<Task>) -> (Vec<Batch>, Option<Task>) {
     let mut rows = first.rows.len();
     let mut group = vec![first];
     while rows < GROUP_ROWS {
-        let Ok(batch) = batches.try_recv() else { break };
-        rows += batch.rows.len();
-        group.push(batch);
+        match tasks.try_recv() {
+            Ok(Task::Append(batch)) => {
+                rows += batch.rows.len();
+                group.push(batch);
+            }
+            Ok(other) => return (group, Some(other)),
+            Err(_) => break,
+        }
     }
-    group
+    (group, None)
 }
 
 fn write(db: &mut Connection, group: &[Batch]) -> rusqlite::Result<()> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut inserts = Inserts {
-        host: transaction.prepare(INSERT_HOST)?,
-        record: transaction.prepare(INSERT_RECORD)?,
-        received: now(),
-    };
+    let mut inserts = Inserts::new(&transaction)?;
     for batch in group {
         inserts.batch(&batch.rows)?;
     }
@@ -73,19 +87,35 @@ fn write(db: &mut Connection, group: &[Batch]) -> rusqlite::Result<()> {
     transaction.commit()
 }
 
-/// The two statements of one transaction, and its time.
-struct Inserts<'a> {
+/// The statements of one transaction, and its time.
+pub(crate) struct Inserts<'a> {
+    db: &'a Connection,
     host: Statement<'a>,
     record: Statement<'a>,
     received: i64,
 }
 
+impl<'a> Inserts<'a> {
+    /// For a transaction that the caller has begun.
+    pub(crate) fn new(db: &'a Connection) -> rusqlite::Result<Self> {
+        let (host, record) = (db.prepare(INSERT_HOST)?, db.prepare(INSERT_RECORD)?);
+        Ok(Self { db, host, record, received: now() })
+    }
+}
+
 impl Inserts<'_> {
-    /// Rows of one host follow each other, so its line is touched once for each run of them.
-    fn batch(&mut self, rows: &[Row]) -> rusqlite::Result<()> {
+    /// Rows of one host follow each other, so its line is touched once for each run of them. What was
+    /// deleted at its owner's request does not come back, nor does the host's line for its sake.
+    pub(crate) fn batch(&mut self, rows: &[Row]) -> rusqlite::Result<()> {
         for run in rows.chunk_by(|a, b| a.install_id == b.install_id) {
+            let id = run.first().and_then(|row| row.install_id.as_deref()).unwrap_or_default();
+            let erased = erase::ranges(self.db, id)?;
+            let is_erased = |row: &Row| row.seq.is_some_and(|seq| erase::holds(&erased, seq));
+            if run.iter().all(is_erased) {
+                continue;
+            }
             let host = self.host(run)?;
-            for row in run {
+            for row in run.iter().filter(|row| !is_erased(row)) {
                 self.record.execute(params![
                     host,
                     row.uid,
@@ -120,7 +150,7 @@ fn now() -> i64 {
 }
 
 impl StoreError {
-    fn of_write(source: rusqlite::Error) -> Self {
+    pub(crate) fn of_write(source: rusqlite::Error) -> Self {
         match source.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full,
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
