@@ -1,16 +1,17 @@
 //! The judgement of one record by its provider's manifest, in place.
 //!
 //! ```text
-//! opt-out ─> event declared? ─> size ─> sampling ─> rate ─> each field: declared, type, format
+//! opt-out ─> event declared? ─> size ─> sampling ─> each field: declared, type, format
 //! ```
 //!
 //! # Invariants
 //! - After it a record holds only declared fields of the declared types and formats, each with its
 //!   class and level; values under sensitive keys are `***`.
 //! - What a manifest does not shape is of class *diagnostic text*: the gate scrubs it.
-//! - The same record is judged the same way wherever it enters, but for the rate.
+//! - The same record is judged the same way wherever and whenever it enters. How many may enter is
+//!   asked apart, once a batch.
 //!
-//! On failure: a [`Refusal`], counted; a field that does not fit is taken away and counted.
+//! On failure: a [`Reason`], counted; a field that does not fit is taken away and counted.
 
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use candor_model::{Given, Kind, Level, Value};
 
 use crate::registry::Provider;
-use crate::{Caller, Event, Reason, Refusal};
+use crate::{Caller, Event, Reason};
 
 mod field;
 mod map;
@@ -43,6 +44,15 @@ pub struct Incoming<'a> {
     pub body: &'a mut Option<Value>,
 }
 
+/// How much of a batch may enter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// So many records, the first ones.
+    pub records: u32,
+    /// After what time the next one fits, where not all may.
+    pub retry_after: Option<Duration>,
+}
+
 /// What the manifest says of a record that passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accepted {
@@ -53,47 +63,43 @@ pub struct Accepted {
 }
 
 impl Provider {
-    /// Judges a record and takes away what it may not tell. `now` is of any clock that does not go back.
+    /// How many of so many records may enter now; the others are counted as refused. `now` is of any
+    /// clock that does not go back.
+    pub fn grant(&self, caller: &Caller, records: u32, now: Duration) -> Granted {
+        let mut limiter = self.live.limiter.lock().unwrap_or_else(PoisonError::into_inner);
+        let granted = limiter.take(&self.manifest.rate, caller, records, now);
+        drop(limiter);
+        self.live.counts.refuse_many(Reason::Rate, u64::from(records - granted.records));
+        granted
+    }
+
+    /// Judges a record and takes away what it may not tell.
     ///
     /// # Errors
     /// Why the record does not pass; it is counted, and must not be kept.
-    pub fn admit(
-        &self,
-        incoming: &mut Incoming<'_>,
-        caller: &Caller,
-        now: Duration,
-    ) -> Result<Accepted, Refusal> {
-        let judged = self.judge(incoming, caller, now);
+    pub fn admit(&self, incoming: &mut Incoming<'_>) -> Result<Accepted, Reason> {
+        let judged = self.judge(incoming);
         match judged {
             Ok(_) => self.live.counts.accept(),
-            Err(refusal) => self.live.counts.refuse(refusal.reason),
+            Err(reason) => self.live.counts.refuse(reason),
         }
         judged
     }
 
-    fn judge(
-        &self,
-        incoming: &mut Incoming<'_>,
-        caller: &Caller,
-        now: Duration,
-    ) -> Result<Accepted, Refusal> {
+    fn judge(&self, incoming: &mut Incoming<'_>) -> Result<Accepted, Reason> {
         if self.is_opted_out(incoming.sets) {
-            return Err(Reason::OptOut.into());
+            return Err(Reason::OptOut);
         }
         let event = self.manifest.event(incoming.kind, incoming.name);
         if event.is_none() && !self.manifest.any_event {
-            return Err(Reason::UnknownEvent.into());
+            return Err(Reason::UnknownEvent);
         }
         if event.is_some_and(|event| incoming.bytes > event.max_bytes) {
-            return Err(Reason::Size.into());
+            return Err(Reason::Size);
         }
         if !event.is_none_or(|event| sampling::passes(event.sample, incoming)) {
-            return Err(Reason::Sampled.into());
+            return Err(Reason::Sampled);
         }
-        let mut limiter = self.live.limiter.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = limiter.take(&self.manifest.rate, caller, now);
-        drop(limiter);
-        taken.map_err(|wait| Refusal { reason: Reason::Rate, retry_after: Some(wait) })?;
         self.clean(event, incoming);
         let level = event.map_or(Level::Full, |event| event.level);
         Ok(Accepted { level, is_declared: event.is_some() })
@@ -234,7 +240,7 @@ sample = 0.5
             self
         }
 
-        fn judge(&mut self, provider: &Provider, now: u64) -> Result<Accepted, Reason> {
+        fn judge(&mut self, provider: &Provider) -> Result<Accepted, Reason> {
             let mut incoming = Incoming {
                 kind: self.kind,
                 name: self.name,
@@ -243,9 +249,7 @@ sample = 0.5
                 sets: std::slice::from_mut(&mut self.set),
                 body: &mut self.body,
             };
-            let now = Duration::from_secs(now);
-            let judged = provider.admit(&mut incoming, &Caller::loopback(), now);
-            judged.map_err(|refusal| refusal.reason)
+            provider.admit(&mut incoming)
         }
 
         fn left(&self) -> Vec<(&str, Value)> {
@@ -266,7 +270,7 @@ sample = 0.5
             .with("error", format!("no access to {GUID}"))
             .with("user", "alice");
         record.body = Some("what it said".into());
-        let accepted = record.judge(provider, 0);
+        let accepted = record.judge(provider);
         assert_eq!(accepted, Ok(Accepted { level: Level::Basic, is_declared: true }));
         let expected = [
             ("ok", Value::Bool(true)),
@@ -296,7 +300,7 @@ sample = 0.5
             .with("target", "alice@example.org")
             .with("options", "no JSON");
         record.body = Some(Value::Int(1));
-        record.judge(provider, 0).unwrap();
+        record.judge(provider).unwrap();
         assert_eq!((record.left(), &record.body), (vec![], &None));
         assert_eq!(provider.counts().fields(Reason::Type), 6);
     }
@@ -310,7 +314,7 @@ sample = 0.5
                  "list": [{{"password": "canary", "id": "{GUID}", "myVaultName": "canary"}}]}}"#
         );
         let mut record = Record::of("backup.run").with("options", json);
-        record.judge(provider, 0).unwrap();
+        record.judge(provider).unwrap();
         let inner = Value::Map(vec![
             ("id".into(), "<id>".into()),
             ("myVaultName".into(), "***".into()),
@@ -333,7 +337,7 @@ sample = 0.5
         let wide: Vec<String> = (0..5000).map(|n| format!(r#""k{n}":{n}"#)).collect();
         for json in [deep, format!("{{{}}}", wide.join(","))] {
             let mut record = Record::of("backup.run").with("options", json);
-            record.judge(provider, 0).unwrap();
+            record.judge(provider).unwrap();
             let left = format!("{:?}", record.left());
             assert!(
                 left.matches("Int(").count() <= 512 && left.matches("Map(").count() <= 9,
@@ -355,13 +359,20 @@ sample = 0.5
             (Record::of("backup.run").with("telemetry", "OFF"), Reason::OptOut),
         ] {
             let before = provider.counts().refused(reason);
-            assert_eq!(record.judge(provider, 0), Err(reason));
+            assert_eq!(record.judge(provider), Err(reason));
             assert_eq!(provider.counts().refused(reason), before + 1);
         }
-        let passed =
-            (0..100).filter(|_| Record::of("backup.run").judge(provider, 0).is_ok()).count();
-        assert_eq!((passed, provider.counts().refused(Reason::Rate)), (10, 90));
-        assert!(Record::of("backup.run").judge(provider, 2).is_ok());
+    }
+
+    #[test]
+    fn a_batch_enters_as_far_as_the_rate_allows() {
+        let registry = registry(MANIFEST);
+        let provider = registry.provider("backup").unwrap();
+        let grant =
+            |seconds| provider.grant(&Caller::loopback(), 100, Duration::from_secs(seconds));
+        let expected = Granted { records: 10, retry_after: Some(Duration::from_secs(1)) };
+        assert_eq!((grant(0), provider.counts().refused(Reason::Rate)), (expected, 90));
+        assert_eq!(grant(2).records, 2);
     }
 
     #[test]
@@ -375,7 +386,7 @@ sample = 0.5
             let spans = ["backup.step.read", "backup.step.write"].map(|name| {
                 let mut span =
                     Record { kind: Kind::Span, trace_id: Some(trace_id), ..Record::of(name) };
-                span.judge(provider, 1000 * u64::from(trace)).is_ok()
+                span.judge(provider).is_ok()
             });
             assert_eq!(spans[0], spans[1]);
             passed += u32::from(spans[0]);
@@ -392,7 +403,7 @@ sample = 0.5
             .with("db.password", "canary")
             .with("_private", "canary")
             .with("alice@example.org", 1);
-        let accepted = record.judge(provider, 0);
+        let accepted = record.judge(provider);
         assert_eq!(accepted, Ok(Accepted { level: Level::Full, is_declared: false }));
         assert_eq!(record.left(), [("http.method", "GET".into()), ("db.password", "***".into())]);
         assert!(record.set.iter().all(|given| given.class == Class::DiagnosticText));

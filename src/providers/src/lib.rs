@@ -16,7 +16,7 @@
 //! - No I/O here but for what the caller reads: texts in, judgements out.
 //!
 //! On failure: a manifest that cannot be understood is findings and no manifest; a record that
-//! does not fit is a [`Refusal`], which is counted.
+//! does not fit is refused for a [`Reason`], which is counted.
 
 mod admission;
 mod caller;
@@ -28,12 +28,12 @@ mod refusal;
 mod registry;
 mod shipped;
 
-pub use admission::{Accepted, Incoming};
+pub use admission::{Accepted, Granted, Incoming};
 pub use caller::{Caller, Origin, Transport};
 pub use format::Format;
 pub use manifest::{
     Event, Field, FieldKind, Manifest, Names, OptOut, OptOutFile, Parser, Peers, Rate, These, read,
 };
-pub use refusal::{Counts, Reason, Refusal};
+pub use refusal::{Counts, Reason};
 pub use registry::{Broken, Provider, Registry, Source};
 pub use shipped::SHIPPED;

@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use crate::admission::Granted;
 use crate::{Caller, Rate};
 
 /// Most buckets of a provider.
@@ -41,35 +42,41 @@ pub(crate) struct Limiter {
 }
 
 impl Limiter {
-    /// Takes one record from the sender's buckets; `Err` says how long until the next one fits.
+    /// Takes up to so many records from the sender's buckets.
     pub(crate) fn take(
         &mut self,
         rate: &Rate,
         caller: &Caller,
+        records: u32,
         now: Duration,
-    ) -> Result<(), Duration> {
+    ) -> Granted {
         let process = caller.pid().map_or(Owner::Nobody, Owner::Process);
         let user = caller.uid().map_or(Owner::Nobody, Owner::User);
         let user_rate = if user == Owner::Nobody { rate.peer } else { rate.user };
-        let wait = self.wait(process, rate.peer, now).max(self.wait(user, user_rate, now));
-        if wait > Duration::ZERO {
-            return Err(wait);
-        }
-        self.spend(process, rate.peer, now);
+        let left = self.left(process, rate.peer, now).min(self.left(user, user_rate, now));
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "`as` saturates"
+        )]
+        let granted = records.min(left as u32);
+        self.spend(process, rate.peer, granted, now);
         if user != process {
-            self.spend(user, user_rate, now);
+            self.spend(user, user_rate, granted, now);
         }
-        Ok(())
+        let wait = (granted < records).then(|| {
+            let wait = |owner, rate: f64| (1.0 - self.left(owner, rate, now)).max(0.0) / rate;
+            Duration::from_secs_f64(wait(process, rate.peer).max(wait(user, user_rate)))
+        });
+        Granted { records: granted, retry_after: wait }
     }
 
-    fn wait(&self, owner: Owner, rate: f64, now: Duration) -> Duration {
-        let owner = self.place(owner);
-        let left =
-            self.buckets.get(&owner).map_or(rate * BURST, |bucket| filled(bucket, rate, now));
-        if left >= 1.0 { Duration::ZERO } else { Duration::from_secs_f64((1.0 - left) / rate) }
+    fn left(&self, owner: Owner, rate: f64, now: Duration) -> f64 {
+        let bucket = self.buckets.get(&self.place(owner));
+        bucket.map_or(rate * BURST, |bucket| filled(bucket, rate, now))
     }
 
-    fn spend(&mut self, owner: Owner, rate: f64, now: Duration) {
+    fn spend(&mut self, owner: Owner, rate: f64, records: u32, now: Duration) {
         if self.buckets.len() >= MAX_BUCKETS {
             let is_used = |bucket: &mut Bucket| filled(bucket, rate, now) < rate * BURST;
             self.buckets.retain(|_, bucket| is_used(bucket));
@@ -77,7 +84,7 @@ impl Limiter {
         let owner = self.place(owner);
         let full = Bucket { left: rate * BURST, at: now };
         let bucket = self.buckets.entry(owner).or_insert(full);
-        *bucket = Bucket { left: filled(bucket, rate, now) - 1.0, at: now };
+        *bucket = Bucket { left: filled(bucket, rate, now) - f64::from(records), at: now };
     }
 
     /// The owner's own bucket where there is one or room for one.
@@ -109,8 +116,8 @@ mod tests {
         Caller { transport, token: None }
     }
 
-    fn passes(limiter: &mut Limiter, caller: &Caller, now: Duration) -> usize {
-        (0..100).filter(|_| limiter.take(&RATE, caller, now).is_ok()).count()
+    fn passes(limiter: &mut Limiter, caller: &Caller, now: Duration) -> u32 {
+        limiter.take(&RATE, caller, 60, now).records + limiter.take(&RATE, caller, 40, now).records
     }
 
     #[test]
@@ -128,8 +135,8 @@ mod tests {
         let mut limiter = Limiter::default();
         let caller = Caller::loopback();
         assert_eq!(passes(&mut limiter, &caller, Duration::ZERO), 10);
-        let wait = limiter.take(&RATE, &caller, Duration::ZERO).unwrap_err();
-        assert_eq!(wait, Duration::from_secs(1));
+        let wait = limiter.take(&RATE, &caller, 1, Duration::ZERO).retry_after;
+        assert_eq!(wait, Some(Duration::from_secs(1)));
         assert_eq!(passes(&mut limiter, &caller, Duration::from_secs(3)), 3);
         assert_eq!(
             passes(&mut limiter, &caller, Duration::from_secs(1)),
@@ -142,7 +149,7 @@ mod tests {
     fn many_processes_do_not_make_many_buckets() {
         let mut limiter = Limiter::default();
         for pid in 0..10_000 {
-            let _ = limiter.take(&RATE, &process(pid, pid), Duration::ZERO);
+            limiter.take(&RATE, &process(pid, pid), 1, Duration::ZERO);
         }
         assert!(limiter.buckets.len() <= MAX_BUCKETS + 1, "{}", limiter.buckets.len());
         assert_eq!(passes(&mut limiter, &process(7, 20_000), Duration::from_mins(1)), 10);

@@ -7,7 +7,6 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 /// Why a record or a field does not pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,28 +80,13 @@ impl Reason {
     }
 }
 
-/// A record that does not pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// Why.
-    pub reason: Reason,
-    /// After what time it may be tried again, where time helps.
-    pub retry_after: Option<Duration>,
-}
-
-impl From<Reason> for Refusal {
-    fn from(reason: Reason) -> Self {
-        Self { reason, retry_after: None }
-    }
-}
-
-impl fmt::Display for Refusal {
+impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.reason.meaning())
+        f.write_str(self.meaning())
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for Reason {}
 
 /// What one provider sent and what became of it, since the agent started.
 #[derive(Debug, Default)]
@@ -133,7 +117,12 @@ impl Counts {
 
     /// Counts a record that is refused after its admission, such as by the level.
     pub fn refuse(&self, reason: Reason) {
-        self.records[reason as usize].fetch_add(1, Ordering::Relaxed);
+        self.refuse_many(reason, 1);
+    }
+
+    /// The same for many records.
+    pub fn refuse_many(&self, reason: Reason, records: u64) {
+        self.records[reason as usize].fetch_add(records, Ordering::Relaxed);
     }
 
     pub(crate) fn accept(&self) {

@@ -22,7 +22,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::manifest::read;
 use crate::rate::Limiter;
-use crate::{Caller, Counts, Manifest, Origin, Peers, Reason, Refusal, SHIPPED, Transport};
+use crate::{Caller, Counts, Manifest, Origin, Peers, Reason, SHIPPED, Transport};
 
 /// Where a manifest comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,7 +215,7 @@ impl Registry {
         self.providers.iter().any(|provider| provider.is_on && wants(&provider.manifest.peer))
     }
 
-    /// Which provider a program speaks as. A refusal is the caller's to count, once a record, in
+    /// Which provider a program speaks as. It is the caller's to count a refusal, once a record, in
     /// [`Registry::strangers`].
     ///
     /// # Errors
@@ -224,12 +224,12 @@ impl Registry {
         &'a self,
         caller: &Caller,
         origin: &Origin<'_>,
-    ) -> Result<&'a Provider, Refusal> {
+    ) -> Result<&'a Provider, Reason> {
         let matches = |provider: &&Provider| {
             provider.manifest.service_name.admit(origin.service_name)
                 && provider.manifest.scope.admit(origin.scope)
         };
-        self.on(caller).find(matches).ok_or(Reason::UnknownProvider.into())
+        self.on(caller).find(matches).ok_or(Reason::UnknownProvider)
     }
 
     /// Which provider a program speaks as that names nothing but its event, as `agentctl emit` does.
@@ -240,11 +240,11 @@ impl Registry {
         &'a self,
         caller: &Caller,
         name: &str,
-    ) -> Result<&'a Provider, Refusal> {
+    ) -> Result<&'a Provider, Reason> {
         let declares = |provider: &&Provider| {
             provider.manifest.any_event || provider.manifest.event(Kind::Log, name).is_some()
         };
-        self.on(caller).find(declares).ok_or(Reason::UnknownEvent.into())
+        self.on(caller).find(declares).ok_or(Reason::UnknownEvent)
     }
 
     fn on<'a>(&'a self, caller: &Caller) -> impl Iterator<Item = &'a Provider> {
@@ -327,7 +327,7 @@ mod tests {
         Caller { transport, token: None }
     }
 
-    fn name_of(result: Result<&Provider, Refusal>) -> Option<&str> {
+    fn name_of(result: Result<&Provider, Reason>) -> Option<&str> {
         result.ok().map(|provider| provider.manifest().name.as_str())
     }
 
