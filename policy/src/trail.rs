@@ -23,7 +23,7 @@ use crate::reserve::with_room;
 
 mod change;
 
-pub use change::{Author, act, changes, changes_since};
+pub use change::{Author, act, changes, changes_since, switched};
 
 /// How much of the file's end is read for its latest lines.
 const TAIL: u64 = 512 * 1024;
@@ -34,7 +34,7 @@ pub struct Entry {
     /// When, RFC 3339.
     pub time: String,
     /// `level`, `upload`, `endpoint` or `pins`; `test` for a connection that its owner asked for while
-    /// telemetry was off; `remote` for what remote settings lower and
+    /// telemetry was off; `provider` for one that was switched on or off; `remote` for what remote settings lower and
     /// `remote_fetch` for what came of fetching them, which both stay on this host.
     pub subject: String,
     /// The value before.

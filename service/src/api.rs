@@ -9,8 +9,8 @@ use std::rc::Rc;
 use candor_control::Service;
 use candor_control::protocol::{
     AuditReport, DeadRecords, DisableRequest, ExplainedLayer, Explanation, FlushDone, FlushRequest,
-    History, LevelChanged, LevelRequest, LevelStatus, Refusal, Reloaded, ReplayRequest, Replayed,
-    Stats, Status, UploadChanged,
+    History, LevelChanged, LevelRequest, LevelStatus, ProviderChanged, ProviderRequest, Providers,
+    Refusal, Reloaded, ReplayRequest, Replayed, Stats, Status, UploadChanged,
 };
 use candor_platform::Peer;
 use candor_policy::trail::{Author, Trail};
@@ -133,5 +133,18 @@ impl Service for Api {
 
     async fn replay(&self, _peer: &Peer, request: ReplayRequest) -> Result<Replayed, Refusal> {
         crate::store::replay(&self.spool()?, request.seq).await
+    }
+
+    async fn providers(&self, _peer: &Peer) -> Result<Providers, Refusal> {
+        Ok(crate::providers::told(&self.board.providers()))
+    }
+
+    async fn switch_provider(
+        &self,
+        peer: &Peer,
+        request: ProviderRequest,
+    ) -> Result<ProviderChanged, Refusal> {
+        let by = author(peer, None);
+        self.ask(|done| Request::SwitchProvider(request, by, done)).await?
     }
 }

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use candor_platform::Clock;
 use candor_policy::Snapshot;
+use candor_providers::Registry;
 use candor_spool::Ledger;
 
 use crate::engine::View;
+use crate::providers::Providers;
 
 /// What is known of the store while no engine has it open.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +31,7 @@ pub(crate) struct Board {
     view: RefCell<Option<View>>,
     rest: RefCell<Rest>,
     trouble: RefCell<Option<String>>,
+    providers: Providers,
     /// By the boot clock.
     pub(crate) started: Duration,
     pub(crate) clock: Arc<dyn Clock>,
@@ -40,12 +43,18 @@ impl Board {
         let started = clock.boot();
         let (snapshot, rest) = (RefCell::new(snapshot), RefCell::new(rest));
         let (view, trouble) = (RefCell::default(), RefCell::default());
-        Rc::new(Self { snapshot, view, rest, trouble, started, clock })
+        let providers = Providers::default();
+        Rc::new(Self { snapshot, view, rest, trouble, providers, started, clock })
     }
 
     /// The policy that holds.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.snapshot.borrow())
+    }
+
+    /// The local programs that are known, as the files say now.
+    pub(crate) fn providers(&self) -> Arc<Registry> {
+        self.providers.of(&self.snapshot().providers)
     }
 
     /// The engine, while there is one.

@@ -14,12 +14,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use candor_control::protocol::{LevelChanged, LevelRequest, Refusal, Reloaded, UploadChanged};
+use candor_control::protocol::{
+    LevelChanged, LevelRequest, ProviderChanged, ProviderRequest, Refusal, Reloaded, UploadChanged,
+};
 use candor_model::DropReason;
 use candor_model::events::agent::Role;
 use candor_policy::remote::{Held, Origin};
-use candor_policy::trail::{Author, Entry, Trail, changes, changes_since};
-use candor_policy::{LevelSetting, Operator, Snapshot, Until, Watch};
+use candor_policy::trail::{Author, Entry, Trail, changes, changes_since, switched};
+use candor_policy::{LevelSetting, Operator, ProviderFiles, Snapshot, Until, Watch};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -46,6 +48,8 @@ pub(crate) enum Request {
         by: Author,
         done: oneshot::Sender<Result<UploadChanged, Refusal>>,
     },
+    /// `providers enable`, `providers disable`.
+    SwitchProvider(ProviderRequest, Author, oneshot::Sender<Result<ProviderChanged, Refusal>>),
     /// `reload`, SIGHUP.
     Reload(oneshot::Sender<Reloaded>),
     /// Remote settings were fetched, or not.
@@ -179,6 +183,10 @@ impl Governor {
                 let answer = self.set_upload(enabled, keep_pending, by).await;
                 let _gone = done.send(answer);
             }
+            Request::SwitchProvider(asked, by, done) => {
+                let answer = self.switch_provider(&asked, &by).await;
+                let _gone = done.send(answer);
+            }
             Request::Reload(done) => {
                 self.reload(None).await;
                 if let Some(engine) = &self.engine {
@@ -232,6 +240,22 @@ impl Governor {
         let dropped = self.dropped_since(DropReason::Disabled, before);
         let now = self.board.snapshot().effective.upload_enabled;
         Ok(UploadChanged { enabled: now, changed: now != was_enabled, dropped })
+    }
+
+    async fn switch_provider(
+        &mut self,
+        asked: &ProviderRequest,
+        by: &Author,
+    ) -> Result<ProviderChanged, Refusal> {
+        let was = crate::providers::is_on(&self.board.providers(), asked)?;
+        if was != asked.enabled {
+            self.write(&switched(&asked.name, asked.enabled, by, self.board.clock.wall()));
+        }
+        ProviderFiles::switch(&self.ground.layout, &asked.name, asked.enabled)
+            .map_err(|error| Refusal::failed(chain(&error)))?;
+        self.reread(None).await;
+        let enabled = crate::providers::is_on(&self.board.providers(), asked)?;
+        Ok(ProviderChanged { name: asked.name.clone(), enabled, changed: enabled != was })
     }
 
     /// Takes what a fetch of remote settings brought, if they are still wanted.

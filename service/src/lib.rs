@@ -31,6 +31,7 @@ mod notice;
 pub mod options;
 mod own;
 mod plan;
+mod providers;
 mod remote;
 mod status;
 mod stop;

@@ -114,9 +114,11 @@ fn the_answers_of_a_running_agent_are_the_documented_ones() {
         "/v1/audit",
         "/v1/dead",
         "/v1/history",
+        "/v1/providers",
     ] {
         ask("GET", path, Value::Null);
     }
+    ask("POST", "/v1/providers", json!({ "name": "cli", "enabled": true }));
     ask("POST", "/v1/level", json!({ "level": 1 }));
     agent.write("etc/candor/agent.toml", "AllowTelemetry = \n");
     ask("POST", "/v1/reload", Value::Null);

@@ -20,6 +20,7 @@ mod misbehaviour;
 mod off;
 mod outage;
 mod preview;
+mod providers;
 #[cfg(target_os = "linux")]
 mod purge;
 mod raise;

@@ -79,6 +79,13 @@ pub fn act(subject: &str, what: &str, author: &Author, now: SystemTime) -> Entry
     }
 }
 
+/// A provider was switched. It stays on this host.
+#[must_use]
+pub fn switched(name: &str, is_on: bool, author: &Author, now: SystemTime) -> Entry {
+    let word = |is_on| Some(format!("{name} {}", if is_on { "on" } else { "off" }));
+    Entry { from: word(!is_on), to: word(is_on), ..act("provider", name, author, now) }
+}
+
 /// What remote settings lower, as a subject.
 const REMOTE: &str = "remote";
 

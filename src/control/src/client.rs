@@ -23,8 +23,8 @@ use tokio::time::timeout;
 
 use crate::protocol::{
     AuditReport, DeadRecords, DisableRequest, ErrorBody, Explanation, FlushDone, FlushRequest,
-    History, LevelChanged, LevelRequest, LevelStatus, Refusal, Reloaded, ReplayRequest, Replayed,
-    Stats, Status, UploadChanged,
+    History, LevelChanged, LevelRequest, LevelStatus, ProviderChanged, ProviderRequest, Providers,
+    Refusal, Reloaded, ReplayRequest, Replayed, Stats, Status, UploadChanged,
 };
 use crate::route::{self, Call};
 
@@ -221,6 +221,25 @@ impl Client {
     /// [`ClientError`].
     pub async fn history(&self) -> Result<History, ClientError> {
         self.ask(Call::History, None).await
+    }
+
+    /// The local programs that the agent knows.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn providers(&self) -> Result<Providers, ClientError> {
+        self.ask(Call::Providers, None).await
+    }
+
+    /// Switches a provider on or off.
+    ///
+    /// # Errors
+    /// [`ClientError`]; not found where there is no such provider.
+    pub async fn switch_provider(
+        &self,
+        request: &ProviderRequest,
+    ) -> Result<ProviderChanged, ClientError> {
+        self.ask(Call::SwitchProvider, Some(request.json())).await
     }
 
     /// One reading request by its path and query, its answer as it came: for whoever passes it on unread.

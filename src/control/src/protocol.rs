@@ -10,7 +10,9 @@
 //! On failure: [`Refusal`].
 
 mod answer;
+mod emit;
 mod history;
+mod provider;
 mod refusal;
 mod request;
 mod status;
@@ -20,11 +22,13 @@ pub use answer::{
     ExplainedLayer, Explanation, FlushDone, LevelChanged, ReasonCount, Reloaded, Stats,
     UploadChanged,
 };
+pub use emit::{EmitRecord, EmitRefusal, EmitRequest, Emitted};
 pub use history::{Change, History};
+pub use provider::{ProviderChanged, ProviderStatus, Providers};
 pub(crate) use refusal::ErrorBody;
 pub use refusal::{Code, Refusal};
 pub(crate) use request::parse_nothing;
-pub use request::{DisableRequest, FlushRequest, LevelRequest, ReplayRequest};
+pub use request::{DisableRequest, FlushRequest, LevelRequest, ProviderRequest, ReplayRequest};
 pub use status::{
     CostStatus, EventCounts, LevelStatus, LossBound, ProbeStatus, SpoolStatus, Status, UploadStatus,
 };

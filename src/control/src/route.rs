@@ -28,6 +28,8 @@ pub(crate) enum Call {
     DeadLetters,
     Replay,
     History,
+    Providers,
+    SwitchProvider,
 }
 
 /// One line of the table.
@@ -60,7 +62,7 @@ pub(crate) const ORDINARY: Duration = Duration::from_secs(30);
 /// A flush that waits lasts as long as the upload does.
 const FLUSH: Duration = Duration::from_mins(2);
 
-static ROUTES: [Route; 13] = [
+static ROUTES: [Route; 15] = [
     get(Call::Status, "/v1/status", Role::Anyone),
     get(Call::Level, "/v1/level", Role::Anyone),
     get(Call::Explain, "/v1/explain", Role::Anyone),
@@ -76,6 +78,8 @@ static ROUTES: [Route; 13] = [
     post(Call::Replay, "/v1/replay", ORDINARY),
     // It names users, and the reasons that they gave.
     get(Call::History, "/v1/history", Role::Reader),
+    get(Call::Providers, "/v1/providers", Role::Anyone),
+    post(Call::SwitchProvider, "/v1/providers", ORDINARY),
 ];
 
 const fn get(call: Call, path: &'static str, role: Role) -> Route {

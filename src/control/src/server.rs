@@ -23,8 +23,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::protocol::{
     AuditReport, DeadRecords, DisableRequest, Explanation, FlushDone, FlushRequest, History,
-    LevelChanged, LevelRequest, LevelStatus, Refusal, Reloaded, ReplayRequest, Replayed, Stats,
-    Status, UploadChanged,
+    LevelChanged, LevelRequest, LevelStatus, ProviderChanged, ProviderRequest, Providers, Refusal,
+    Reloaded, ReplayRequest, Replayed, Stats, Status, UploadChanged,
 };
 
 mod answer;
@@ -99,6 +99,16 @@ pub trait Service {
         peer: &Peer,
         request: ReplayRequest,
     ) -> impl Future<Output = Result<Replayed, Refusal>>;
+
+    /// The local programs that the agent knows.
+    fn providers(&self, peer: &Peer) -> impl Future<Output = Result<Providers, Refusal>>;
+
+    /// Switches a provider on or off.
+    fn switch_provider(
+        &self,
+        peer: &Peer,
+        request: ProviderRequest,
+    ) -> impl Future<Output = Result<ProviderChanged, Refusal>>;
 }
 
 /// Answers until `stop` completes; answers that are under way then have one more second. The

@@ -64,6 +64,11 @@ pub enum Command {
     Preview(PreviewOptions),
     /// Every event and field that can ever leave.
     Catalog(CatalogOptions),
+    /// The local programs that may speak through the agent, their state and their counts.
+    ///
+    /// A shipped provider is off until it is enabled; one that was added in etc/candor/providers.d is on
+    /// until it is disabled.
+    Providers(ProvidersOptions),
     /// Help with finding a fault.
     Diagnose(DiagnoseOptions),
     /// Check a configuration: file, line, what to change.
@@ -238,6 +243,29 @@ pub enum CatalogFormat {
     Json,
     /// Markdown.
     Markdown,
+}
+
+/// Options of `providers`.
+#[derive(Debug, Args)]
+pub struct ProvidersOptions {
+    /// What to do in place of showing them.
+    #[command(subcommand)]
+    pub action: Option<ProvidersAction>,
+}
+
+/// The commands of `providers`.
+#[derive(Debug, Subcommand)]
+pub enum ProvidersAction {
+    /// Let a provider speak; it counts within a second.
+    Enable {
+        /// Its name.
+        name: String,
+    },
+    /// Let it be silent; it counts within a second. What already waits is not taken back.
+    Disable {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// Options of `diagnose`.

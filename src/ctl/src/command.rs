@@ -10,6 +10,7 @@ mod flush;
 mod level;
 mod pins;
 mod preview;
+mod providers;
 mod purge;
 mod reload;
 mod service;
@@ -40,6 +41,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Shown, Failure> {
         Command::Spool(options) => spool::run(&context, options.action).await,
         Command::Preview(options) => preview::run(&context, &options).await,
         Command::Catalog(options) => catalog::run(&context, &options),
+        Command::Providers(options) => providers::run(&context, options.action).await,
         Command::Diagnose(options) => diagnose::run(&options.action),
         Command::Check(options) => Ok(check::run(&context, &options)),
         Command::Pins(options) => pins::run(&context, options.action).await,

@@ -264,6 +264,12 @@ pub enum Parser {
 }
 
 impl Manifest {
+    /// The lowest level at which it tells anything.
+    #[must_use]
+    pub fn lowest_level(&self) -> Level {
+        self.events.iter().map(|event| event.level).min().unwrap_or(Level::Full)
+    }
+
     /// The event of a kind and name; an exact name comes before what names begin with.
     #[must_use]
     pub fn event(&self, kind: Kind, name: &str) -> Option<&Event> {
@@ -271,5 +277,17 @@ impl Manifest {
         of_kind()
             .find(|event| event.name == name)
             .or_else(|| of_kind().find(|event| matches(&event.name, name)))
+    }
+}
+
+impl Event {
+    /// Whether a record of it passes or not by its names, types and formats alone: nothing is sampled,
+    /// replaced or taken apart.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        let is_plain = |field: &Field| {
+            !field.sensitive && field.parse.is_none() && field.class != Class::DiagnosticText
+        };
+        self.sample >= 1.0 && self.fields.values().all(is_plain)
     }
 }

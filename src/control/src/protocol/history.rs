@@ -21,7 +21,7 @@ pub struct History {
 pub struct Change {
     /// When, RFC 3339.
     pub time: String,
-    /// What: `level`, `upload`, `endpoint`, `pins`, `test`, `remote` or `remote_fetch`.
+    /// What: `level`, `upload`, `endpoint`, `pins`, `test`, `provider`, `remote` or `remote_fetch`.
     pub subject: String,
     /// The value before.
     pub from: Option<String>,

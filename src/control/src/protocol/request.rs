@@ -51,6 +51,30 @@ pub struct ReplayRequest {
     pub seq: u64,
 }
 
+/// `POST /v1/providers`: `{"name": "cli", "enabled": true}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderRequest {
+    /// The provider.
+    pub name: String,
+    /// Whether it shall be on.
+    pub enabled: bool,
+}
+
+impl ProviderRequest {
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, Refusal> {
+        let mut fields = Fields::parse(body)?;
+        let name = fields.text("name")?.ok_or_else(|| wrong("name", "is missing"))?;
+        let enabled = fields.take("enabled").ok_or_else(|| wrong("enabled", "is missing"))?;
+        let enabled = enabled.as_bool().ok_or_else(|| wrong("enabled", "must be true or false"))?;
+        fields.end()?;
+        Ok(Self { name, enabled })
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        json!({ "name": self.name, "enabled": self.enabled })
+    }
+}
+
 impl ReplayRequest {
     pub(crate) fn parse(body: &[u8]) -> Result<Self, Refusal> {
         let mut fields = Fields::parse(body)?;
@@ -240,6 +264,17 @@ mod tests {
             ["", "0s", "24", "h", "1w", "-1h", "1.5h", "1 h", "367d", "99999999999999999999d"]
         {
             assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_provider_is_switched_by_name() {
+        let on = ProviderRequest { name: "cli".into(), enabled: true };
+        assert_eq!(ProviderRequest::parse(on.json().to_string().as_bytes()).unwrap(), on);
+        for body in
+            ["", r#"{"name":"cli"}"#, r#"{"enabled":true}"#, r#"{"name":"cli","enabled":1}"#]
+        {
+            assert!(ProviderRequest::parse(body.as_bytes()).is_err(), "{body}");
         }
     }
 

@@ -16,8 +16,8 @@ use tokio::time::timeout;
 
 use super::Service;
 use crate::protocol::{
-    Code, DisableRequest, ErrorBody, FlushRequest, LevelRequest, Refusal, ReplayRequest,
-    parse_nothing,
+    Code, DisableRequest, ErrorBody, FlushRequest, LevelRequest, ProviderRequest, Refusal,
+    ReplayRequest, parse_nothing,
 };
 use crate::route::{self, Call, Missing, Route};
 
@@ -99,6 +99,10 @@ async fn call(
         Call::DeadLetters => json(&service.dead_letters(peer).await?),
         Call::History => json(&service.history(peer).await?),
         Call::Replay => json(&service.replay(peer, ReplayRequest::parse(body)?).await?),
+        Call::Providers => json(&service.providers(peer).await?),
+        Call::SwitchProvider => {
+            json(&service.switch_provider(peer, ProviderRequest::parse(body)?).await?)
+        }
     }
 }
 

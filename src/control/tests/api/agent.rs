@@ -10,8 +10,8 @@ use std::io;
 
 use candor_control::protocol::{
     AuditReport, DeadRecords, DisableRequest, Explanation, FlushDone, FlushRequest, History,
-    LevelChanged, LevelRequest, LevelStatus, Refusal, Reloaded, ReplayRequest, Replayed, Stats,
-    Status, UploadChanged,
+    LevelChanged, LevelRequest, LevelStatus, ProviderChanged, ProviderRequest, Providers, Refusal,
+    Reloaded, ReplayRequest, Replayed, Stats, Status, UploadChanged,
 };
 use candor_control::{Client, Service, serve};
 use candor_platform::{Layout, Listener, Peer, Stream, connect};
@@ -110,6 +110,20 @@ impl Service for Agent {
     async fn replay(&self, peer: &Peer, request: ReplayRequest) -> Result<Replayed, Refusal> {
         self.change(peer, format!("replay {}", request.seq))?;
         Ok(Replayed { seq: request.seq, new_seq: 9 })
+    }
+
+    async fn providers(&self, _peer: &Peer) -> Result<Providers, Refusal> {
+        Ok(Providers { trouble: Some("odd".into()), ..Providers::default() })
+    }
+
+    async fn switch_provider(
+        &self,
+        peer: &Peer,
+        request: ProviderRequest,
+    ) -> Result<ProviderChanged, Refusal> {
+        self.change(peer, format!("{} {}", request.name, request.enabled))?;
+        let ProviderRequest { name, enabled } = request;
+        Ok(ProviderChanged { name, enabled, changed: true })
     }
 }
 

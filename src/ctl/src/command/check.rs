@@ -2,7 +2,11 @@
 
 use std::fmt::Write as _;
 
-use candor_policy::{Severity, check_all, check_file};
+use std::fs;
+use std::path::Path;
+
+use candor_policy::{Checked, Finding, ProviderFiles, Severity, check_all, check_file};
+use candor_providers::Registry;
 use serde_json::json;
 
 use crate::cli::CheckOptions;
@@ -12,8 +16,9 @@ use crate::shown::Shown;
 
 pub(crate) fn run(context: &Context, options: &CheckOptions) -> Shown {
     let checked = match &options.file {
+        Some(file) if is_manifest(file) => manifest(file),
         Some(file) => check_file(file),
-        None => check_all(&context.layout, context.config()),
+        None => with_manifests(context, check_all(&context.layout, context.config())),
     };
     let mut text = String::new();
     let mut findings = Vec::new();
@@ -43,4 +48,37 @@ pub(crate) fn run(context: &Context, options: &CheckOptions) -> Shown {
     let facts =
         json!({ "good": !checked.has_errors(), "files": checked.files, "findings": findings });
     Shown::new(text, &facts).with_exit_code(exit_code)
+}
+
+/// Whether a file is meant as a manifest: it lies where manifests lie.
+fn is_manifest(file: &Path) -> bool {
+    let parent = file.parent().and_then(Path::file_name);
+    parent.is_some_and(|parent| parent == "providers.d" || parent == "providers")
+}
+
+fn manifest(path: &Path) -> Checked {
+    let file = path.display().to_string();
+    let findings = match fs::read_to_string(path) {
+        Ok(text) => candor_providers::read(&text, &file).err().unwrap_or_default(),
+        Err(error) => {
+            let problem =
+                format!("cannot be read ({error}): name a file that is there and readable");
+            vec![Finding::of_file(&file, problem)]
+        }
+    };
+    Checked { files: vec![file], findings }
+}
+
+/// Adds the manifests that the administrator added, and the switches.
+fn with_manifests(context: &Context, mut checked: Checked) -> Checked {
+    let files = ProviderFiles::for_caller(&context.layout);
+    let registry = Registry::new(&files, None);
+    checked.files.extend(files.local.iter().map(|file| file.file.clone()));
+    checked.findings.extend(registry.broken().iter().flat_map(|broken| broken.findings.clone()));
+    if let Some(why) = registry.trouble() {
+        let file = context.layout.provider_switches().display().to_string();
+        checked.findings.push(Finding::of_file(&file, why.to_owned()));
+        checked.files.push(file);
+    }
+    checked
 }

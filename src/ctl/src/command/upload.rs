@@ -60,19 +60,24 @@ async fn set_without_daemon(
 
 /// Without a daemon the file system decides who may write: root, or the user who would run it.
 pub(crate) fn not_written(error: &OperatorError) -> Failure {
-    let is_denied = |error: &std::io::Error| error.kind() == ErrorKind::PermissionDenied;
+    if !is_denied(error) {
+        return Failure::new(FAILED, chain(error));
+    }
+    let remedy = "it takes an administrator, and no daemon runs that could be asked";
+    Failure::new(NOT_PERMITTED, format!("{}; {remedy}", chain(error)))
+}
+
+/// Whether the system did not permit something.
+pub(crate) fn is_denied(error: &(dyn Error + 'static)) -> bool {
+    let denied = |error: &std::io::Error| error.kind() == ErrorKind::PermissionDenied;
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {
-        if error.downcast_ref().is_some_and(is_denied) {
-            let message = format!(
-                "{}; it takes an administrator, and no daemon runs that could be asked",
-                chain(error)
-            );
-            return Failure::new(NOT_PERMITTED, message);
+        if error.downcast_ref().is_some_and(denied) {
+            return true;
         }
         cause = error.source();
     }
-    Failure::new(FAILED, chain(error))
+    false
 }
 
 /// Writes the change down, as the daemon would.
