@@ -4,6 +4,7 @@
 //! # Invariants
 //! - A record is encoded at the level that holds at that moment; a change of level between the probe
 //!   and the spool takes the record away, at the gate or at the spool's ceiling.
+//! - What changes on the host is listened to while something is collected, and no longer.
 //! - Without an endpoint nothing is collected, unless `spool.keep_without_endpoint` asks for it.
 //! - Security records are committed at once; everything else lingers with the spool.
 //! - A change on the audit trail is told once it is kept: the store remembers how many were. Nobody
@@ -23,7 +24,7 @@ use candor_model::{Draft, Level};
 use candor_pipeline::{Pipeline, moment};
 use candor_platform::Clock;
 use candor_policy::trail::Trail;
-use candor_probes::ProbeStatus;
+use candor_probes::{Changes, Host, ProbeStatus, Watch};
 use candor_spool::{Spool, SpoolError, Urgency};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::time::sleep;
@@ -47,6 +48,8 @@ pub(crate) struct Ask {
 /// The probes, the pipeline and where their records go.
 pub(crate) struct Collect {
     pub(crate) pipeline: Pipeline,
+    /// The host that the probes look at.
+    pub(crate) host: Host,
     pub(crate) spool: Spool,
     pub(crate) trail: Trail,
     pub(crate) clock: Arc<dyn Clock>,
@@ -57,6 +60,8 @@ pub(crate) struct Collect {
     pub(crate) withheld: Rc<Cell<u64>>,
     /// Where the uploader asks for lost ranges to be told; one place for every run of this task.
     pub(crate) gaps: GapAsks,
+    /// Listens for changes of the host, at the level with it.
+    pub(crate) watch: Option<(Level, Watch)>,
 }
 
 /// What the uploader asks, through all restarts of the task that answers.
@@ -66,6 +71,7 @@ pub(crate) type GapAsks = Rc<Mutex<mpsc::Receiver<oneshot::Sender<()>>>>;
 enum Wake {
     Due,
     Plan,
+    Changed(Changes),
     Gaps(oneshot::Sender<()>),
     Ask(Option<Ask>),
 }
@@ -82,6 +88,8 @@ impl Collect {
             match self.wait(&mut asks, &mut gaps, is_over).await {
                 Wake::Due => self.round().await,
                 Wake::Plan => self.obey().await,
+                // What is due by it is due at once: the next turn does it.
+                Wake::Changed(changes) => self.pipeline.note(changes),
                 Wake::Gaps(done) => {
                     if let Err(error) = self.tell_gaps().await {
                         tracing::warn!(%error, "lost ranges are told later, or twice");
@@ -91,6 +99,9 @@ impl Collect {
                 Wake::Ask(Some(Ask { last, done })) => {
                     self.report().await;
                     is_over |= last;
+                    if is_over {
+                        self.watch = None;
+                    }
                     // Who no longer waits need not be told.
                     let _gone = done.send(());
                 }
@@ -117,6 +128,7 @@ impl Collect {
             changed = self.plan.changed() => if changed.is_ok() { Wake::Plan } else { Wake::Ask(None) },
             ask = asks.recv() => Wake::Ask(ask),
             Some(done) = gaps.recv() => Wake::Gaps(done),
+            changes = changed(self.watch.as_mut()) => Wake::Changed(changes),
             () = nap(due) => Wake::Due,
         }
     }
@@ -138,12 +150,22 @@ impl Collect {
             let plan = self.plan.borrow_and_update();
             (plan.collecting, Arc::clone(&plan.off))
         };
+        self.listen(collecting);
         self.pipeline.set_off(off);
         self.pipeline.set_intervals(collecting.intervals, moment(&*self.clock));
         if collecting.has_receiver
             && let Err(error) = self.tell(collecting.level).await
         {
             tracing::warn!(%error, "changes are told later, or twice");
+        }
+    }
+
+    /// Listens for what the level wants to know, if anybody does.
+    fn listen(&mut self, Collecting { level, has_receiver, .. }: Collecting) {
+        if !has_receiver {
+            self.watch = None;
+        } else if self.watch.as_ref().is_none_or(|(listened, _)| *listened != level) {
+            self.watch = Some((level, Watch::open(&self.host, level)));
         }
     }
 
@@ -217,6 +239,14 @@ impl Collect {
         if let Err(error) = self.spool.append(drafts, urgency).await {
             tracing::warn!(%error, "records could not be kept");
         }
+    }
+}
+
+/// What changes next; for ever nothing where nobody listens.
+async fn changed(watch: Option<&mut (Level, Watch)>) -> Changes {
+    match watch {
+        Some((_, watch)) => watch.changed().await,
+        None => std::future::pending().await,
     }
 }
 

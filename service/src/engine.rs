@@ -343,6 +343,8 @@ impl Parts {
         };
         Collect {
             pipeline: Pipeline::new(settings),
+            host: self.host.clone(),
+            watch: None,
             spool: self.spool.clone(),
             trail: self.trail.clone(),
             clock: Arc::clone(&self.clock),

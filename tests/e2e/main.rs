@@ -6,6 +6,8 @@
 #[cfg(unix)]
 mod api;
 mod bad_input;
+#[cfg(target_os = "linux")]
+mod changes;
 mod delivery;
 mod diagnosis;
 mod endpoint;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use candor_model::{Draft, Level, Record, UnixNanos};
 use candor_otlp::{Stamp, encode};
 use candor_privacy::{Admitted, Counts, Door, Scrubber};
-use candor_probes::{Host, Intervals, Moment, Probe, ProbeStatus, Runner};
+use candor_probes::{Changes, Host, Intervals, Moment, Probe, ProbeStatus, Runner};
 use uuid::{ContextV7, Timestamp, Uuid};
 
 use crate::accounts;
@@ -69,6 +69,11 @@ impl Pipeline {
     #[must_use]
     pub fn next_due(&self, level: Level) -> Option<Duration> {
         self.runner.next_due(level)
+    }
+
+    /// Has those probes look at the next round that look at what changed.
+    pub fn note(&mut self, changes: Changes) {
+        self.runner.note(changes);
     }
 
     /// Takes over changed intervals.

@@ -13,7 +13,7 @@ use candor_model::events::device::{Adapter, Network};
 use candor_model::{Level, Record};
 
 use crate::probe::record;
-use crate::{Host, Moment, Probe, ProbeError, Rhythm};
+use crate::{Change, Host, Moment, Probe, ProbeError, Rhythm};
 
 #[cfg_attr(not(any(windows, test)), expect(dead_code, reason = "only Windows has such a table"))]
 mod interface;
@@ -42,6 +42,10 @@ impl Probe for Adapters {
 
     fn rhythm(&self) -> Rhythm {
         Rhythm::Inventory
+    }
+
+    fn wakes_on(&self) -> &'static [Change] {
+        &[Change::Network]
     }
 
     fn report(&mut self, host: &Host, _now: Moment) -> Result<Vec<Record>, ProbeError> {

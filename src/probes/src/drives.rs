@@ -14,7 +14,7 @@ use candor_model::events::device::{Drive, Storage};
 use candor_model::{Level, Record};
 
 use crate::probe::record;
-use crate::{Host, Moment, Probe, ProbeError, Rhythm};
+use crate::{Change, Host, Moment, Probe, ProbeError, Rhythm};
 
 #[cfg(not(windows))]
 #[path = "drives/linux.rs"]
@@ -41,6 +41,10 @@ impl Probe for Drives {
 
     fn rhythm(&self) -> Rhythm {
         Rhythm::Inventory
+    }
+
+    fn wakes_on(&self) -> &'static [Change] {
+        &[Change::Hardware]
     }
 
     fn report(&mut self, host: &Host, _now: Moment) -> Result<Vec<Record>, ProbeError> {

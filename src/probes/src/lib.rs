@@ -16,6 +16,7 @@ mod adapters;
 mod anomaly;
 #[cfg(unix)]
 mod beat;
+mod changes;
 #[cfg(unix)]
 mod containers;
 mod cpu;
@@ -65,6 +66,7 @@ mod tcp;
 mod whereabouts;
 mod window;
 
+pub use changes::{Change, Changes, Watch};
 pub use host::Host;
 pub use probe::{Moment, Probe, ProbeError, ProbeStatus, Rhythm};
 pub use recorder::record_host;

@@ -11,7 +11,7 @@
 use candor_model::{Level, Record};
 
 use crate::probe::record;
-use crate::{Host, Moment, Probe, ProbeError, Rhythm};
+use crate::{Change, Host, Moment, Probe, ProbeError, Rhythm};
 
 #[cfg(not(windows))]
 #[path = "memory_inventory/linux.rs"]
@@ -35,6 +35,10 @@ impl Probe for MemoryInventory {
 
     fn rhythm(&self) -> Rhythm {
         Rhythm::Inventory
+    }
+
+    fn wakes_on(&self) -> &'static [Change] {
+        &[Change::Hardware]
     }
 
     fn report(&mut self, host: &Host, _now: Moment) -> Result<Vec<Record>, ProbeError> {

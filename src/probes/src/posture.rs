@@ -13,7 +13,7 @@
 use candor_model::{Level, Record};
 
 use crate::probe::record;
-use crate::{Host, Moment, Probe, ProbeError, Rhythm};
+use crate::{Change, Host, Moment, Probe, ProbeError, Rhythm};
 
 #[cfg(not(windows))]
 mod firewall;
@@ -32,6 +32,12 @@ mod updates;
 #[cfg_attr(all(windows, not(test)), expect(dead_code, reason = "Windows has no `os-release`"))]
 mod version;
 
+/// Whether systemd's link for an active unit, by its name, is a firewall's.
+#[cfg(not(windows))]
+pub(crate) fn is_firewall(link: &str) -> bool {
+    firewall::is_unit(link)
+}
+
 /// The probe.
 #[derive(Debug, Default)]
 pub(crate) struct Posture;
@@ -47,6 +53,10 @@ impl Probe for Posture {
 
     fn rhythm(&self) -> Rhythm {
         Rhythm::Inventory
+    }
+
+    fn wakes_on(&self) -> &'static [Change] {
+        &[Change::Protection]
     }
 
     fn report(&mut self, host: &Host, _now: Moment) -> Result<Vec<Record>, ProbeError> {

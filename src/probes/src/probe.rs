@@ -14,7 +14,7 @@ use std::time::Duration;
 use candor_model::{Level, Record, UnixNanos};
 use thiserror::Error;
 
-use crate::{Host, Whereabouts};
+use crate::{Change, Host, Whereabouts};
 
 /// When a probe looks, by every clock that matters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,6 +48,11 @@ pub trait Probe: Send {
 
     /// When it runs.
     fn rhythm(&self) -> Rhythm;
+
+    /// Which changes of the host make it look at once; [`Rhythm::Inventory`] only.
+    fn wakes_on(&self) -> &'static [Change] {
+        &[]
+    }
 
     /// How long one round may take before the probe is abandoned.
     fn deadline(&self) -> Duration {

@@ -25,7 +25,9 @@ use std::time::Duration;
 use candor_model::{Level, Record};
 
 use crate::schedule::{DAY, Work};
-use crate::{Host, Intervals, Moment, Probe, ProbeStatus, Rhythm, Schedule, Whereabouts};
+use crate::{
+    Change, Changes, Host, Intervals, Moment, Probe, ProbeStatus, Rhythm, Schedule, Whereabouts,
+};
 
 mod cpu_clock;
 mod worker;
@@ -49,6 +51,7 @@ struct Slot {
     rhythm: Rhythm,
     deadline: Duration,
     whereabouts: Option<Whereabouts>,
+    wakes_on: &'static [Change],
     sent: Option<Sent>,
     status: ProbeStatus,
 }
@@ -72,6 +75,15 @@ impl Runner {
     /// Takes over changed intervals.
     pub fn set_intervals(&mut self, intervals: Intervals, now: Moment) {
         self.schedule.set_intervals(intervals, now.boot);
+    }
+
+    /// Makes those probes due that look at what changed.
+    pub fn note(&mut self, changes: Changes) {
+        for (index, slot) in self.slots.iter().enumerate() {
+            if slot.wakes_on.iter().any(|change| changes.has(*change)) {
+                self.schedule.hasten(index);
+            }
+        }
     }
 
     /// When [`Runner::round`] is wanted next, by the boot clock; an instant in the past means at
@@ -211,8 +223,8 @@ impl Slot {
             cpu: Duration::ZERO,
         };
         let (rhythm, deadline) = (probe.rhythm(), probe.deadline());
-        let whereabouts = probe.whereabouts();
-        Self { probe: Some(probe), rhythm, deadline, whereabouts, sent: None, status }
+        let (whereabouts, wakes_on) = (probe.whereabouts(), probe.wakes_on());
+        Self { probe: Some(probe), rhythm, deadline, whereabouts, wakes_on, sent: None, status }
     }
 
     fn shown(&self, next: Option<Duration>) -> ProbeStatus {
@@ -298,6 +310,9 @@ mod tests {
         fn rhythm(&self) -> Rhythm {
             self.rhythm
         }
+        fn wakes_on(&self) -> &'static [Change] {
+            &[Change::Network]
+        }
         fn deadline(&self) -> Duration {
             self.deadline
         }
@@ -369,6 +384,29 @@ mod tests {
         let shown = status(&runner, "curious");
         assert_eq!(shown.last_error.as_deref(), Some("cannot read `/proc/secret`: not for you"));
         assert_eq!((shown.failures, shown.last_success), (1, None));
+    }
+
+    #[tokio::test]
+    async fn inventory_is_looked_at_as_soon_as_it_may_have_changed_and_nothing_else_is() {
+        let mut looks = 0;
+        let look = move |_| {
+            looks += 1;
+            Ok(told(if looks < 3 { "same" } else { "other" }))
+        };
+        let inventory = Fake { rhythm: Rhythm::Inventory, ..fake("links", Box::new(look)) };
+        let mut runner = runner(vec![inventory, healthy()]);
+        let network = Changes::of(&[Change::Network]);
+        assert_eq!(
+            runner.round(at(1), Level::Basic).await,
+            [told("same"), told("healthy")].concat()
+        );
+        runner.note(Changes::of(&[Change::Hardware]));
+        assert_eq!(runner.next_due(Level::Basic), Some(at(2).boot));
+        for said in [vec![], told("other")] {
+            runner.note(network);
+            assert_eq!(runner.next_due(Level::Basic), Some(Duration::ZERO));
+            assert_eq!(runner.round(at(1), Level::Basic).await, said);
+        }
     }
 
     /// A probe that hangs until it is released, and says when it is about to.

@@ -21,6 +21,12 @@ pub(super) fn is_on(host: &Host) -> Option<bool> {
     is_impossible(host).then_some(false)
 }
 
+/// Whether systemd's link for an active unit, by its name, is a firewall's.
+pub(super) fn is_unit(link: &str) -> bool {
+    let unit = link.strip_prefix("invocation:").and_then(|unit| unit.strip_suffix(".service"));
+    unit.is_some_and(|unit| SERVICES.contains(&unit))
+}
+
 /// `ufw enable` and `ufw disable` write it and act on it at once.
 fn is_ufw_on(host: &Host) -> bool {
     let settings = host.content(&host.etc("ufw/ufw.conf")).unwrap_or_default();
