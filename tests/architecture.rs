@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("control", &["model", "platform"]),
     ("providers", &["model", "policy", "privacy"]),
     ("pipeline", &["model", "platform", "otlp", "policy", "privacy", "probes"]),
+    ("view", &["platform"]),
     (
         "ctl",
         &[
@@ -31,6 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "upload",
             "control",
             "providers",
+            "view",
         ],
     ),
     ("collector", &["model", "platform", "otlp"]),

@@ -62,6 +62,11 @@ pub enum Command {
     Spool(SpoolOptions),
     /// What would be sent at a level, made by the sender's own code; nothing is sent.
     Preview(PreviewOptions),
+    /// Open a page that shows it all: what is known, what waits, what left, byte by byte. It only reads.
+    ///
+    /// The page is served on loopback by this command, for this user alone, until ctrl-c or until nobody has
+    /// looked for a while. The browser opens a private file that posts a key, which works once.
+    View(ViewOptions),
     /// Every event and field that can ever leave.
     Catalog(CatalogOptions),
     /// The local programs that may speak through the agent, their state and their counts.
@@ -208,6 +213,17 @@ pub enum PreviewFormat {
     Json,
     /// The request bodies byte for byte: one JSON object a request, the body in Base64.
     Otlp,
+}
+
+/// Options of `view`.
+#[derive(Debug, Args)]
+pub struct ViewOptions {
+    /// Start no browser: print the file that opens the page.
+    #[arg(long)]
+    pub no_open: bool,
+    /// End when nobody has looked for this long.
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
+    pub gone_after: std::time::Duration,
 }
 
 /// Options of `catalog`.

@@ -19,6 +19,7 @@ mod stats;
 mod status;
 mod test;
 mod upload;
+mod view;
 
 use crate::cli::{Cli, Command};
 use crate::context::Context;
@@ -40,6 +41,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Shown, Failure> {
         Command::Audit => audit::run(&context).await,
         Command::Spool(options) => spool::run(&context, options.action).await,
         Command::Preview(options) => preview::run(&context, &options).await,
+        Command::View(options) => view::run(&context, &options).await,
         Command::Catalog(options) => catalog::run(&context, &options),
         Command::Providers(options) => providers::run(&context, options.action).await,
         Command::Diagnose(options) => diagnose::run(&options.action),

@@ -10,6 +10,7 @@ use crate::cli::Global;
 use crate::failure::{Failure, NOT_PERMITTED};
 
 /// The instance that a command is about.
+#[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) layout: Layout,
     global: Global,

@@ -12,6 +12,7 @@
 //! # On failure
 //! Each module has its own error, which names the operation and the path or endpoint.
 
+mod browser;
 mod clock;
 mod endpoint;
 mod file;
@@ -33,6 +34,7 @@ mod security;
 mod space;
 mod usage;
 
+pub use browser::{behind_sudo, hand_over, has_screen, loopback_owner, open_page};
 pub use clock::{Clock, ManualClock, SystemClock, boot_id};
 pub use endpoint::{BindError, Listener, Stream, connect};
 pub use file::{

@@ -37,6 +37,14 @@ pub(crate) async fn run(context: &Context, options: &PreviewOptions) -> Result<S
     }
 }
 
+/// All that would be sent at level 3, for the viewer: one object a record.
+pub(crate) async fn at_full(context: &Context) -> Result<Vec<Value>, Failure> {
+    let status = context.client().status().await.ok();
+    let facts = facts(&context.snapshot(), status.as_ref(), Level::Full);
+    let drafts = preview(Host::live(), Level::Full, facts).await;
+    Ok(records(&drafts, PreviewFormat::Json)?.json)
+}
+
 /// The level that holds where a daemon runs.
 fn effective(status: &Status) -> Result<Level, Failure> {
     let number = status.level.effective;
