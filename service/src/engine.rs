@@ -40,6 +40,8 @@ pub(crate) const LAST_UPLOAD: Duration = Duration::from_secs(3);
 const LAST_REPORT: Duration = Duration::from_secs(2);
 /// In the state directory: how file systems filled.
 const FORECAST_FILE: &str = "forecast";
+/// How far crashes were told, beside the store.
+const CRASHES_FILE: &str = "crashes";
 /// Questions that may wait for the collecting task; who asks further ones waits.
 const ASKS: usize = 8;
 /// Commands that may wait for the uploader; who sends further ones waits.
@@ -281,6 +283,8 @@ impl Engine {
     pub(crate) async fn disable(self, keep_pending: bool) -> Ledger {
         // Dropping the tasks cuts the upload and every probe's round at once.
         drop(self.supervisor);
+        // What crashes from now on is nobody's business, also after the next enable.
+        let _gone = std::fs::remove_file(self.state_dir.join(CRASHES_FILE));
         let spool = self.parts.spool.clone();
         let settled = if keep_pending {
             spool.commit().await
@@ -305,6 +309,7 @@ fn probe_settings(identity: &Identity, state_dir: &Path) -> candor_probes::Setti
     candor_probes::Settings {
         pseudonym: Arc::new(move |domain, value| pseudonyms.id(domain, value)),
         forecast_file: Some(state_dir.join(FORECAST_FILE)),
+        crashes_file: Some(state_dir.join(CRASHES_FILE)),
         ..candor_probes::Settings::default()
     }
 }

@@ -60,6 +60,8 @@ pub mod schedule;
 mod services;
 mod settings;
 mod smbios;
+#[cfg(unix)]
+mod starts;
 mod surroundings;
 #[cfg(unix)]
 mod tcp;

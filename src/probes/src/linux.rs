@@ -19,7 +19,6 @@ mod logs;
 mod running;
 mod sensors;
 mod smart;
-mod starts;
 
 /// The probes of this folder, lowest level first.
 pub(crate) fn probes(settings: &Settings) -> Vec<Box<dyn Probe>> {
@@ -27,7 +26,7 @@ pub(crate) fn probes(settings: &Settings) -> Vec<Box<dyn Probe>> {
         Box::new(antimalware::Antimalware),
         Box::new(alerts::Alerts::default()),
         Box::new(components::Components),
-        Box::new(crashes::Crashes::default()),
+        Box::new(crashes::Crashes::new(settings)),
         Box::new(connections::Connections::new(settings)),
         Box::new(logs::Logs::new(settings)),
         Box::new(smart::SmartProbe),

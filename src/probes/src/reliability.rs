@@ -15,18 +15,15 @@
 //! Nothing here fails: a file that cannot be read or understood is one that tells nothing.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 
 use candor_model::events::reliability::Summary;
 use candor_model::{Level, Record};
 
 use crate::probe::record;
+use crate::starts::Starts;
 use crate::{Host, Moment, Probe, ProbeError, Rhythm};
-
-mod starts;
-
-use starts::Starts;
 
 /// The most that is read of the end of a log.
 const MAX_LOG_BYTES: u64 = 2 << 20;
@@ -76,20 +73,9 @@ fn broken_packages(path: &Path) -> Option<u64> {
 
 /// Stanzas of apt's log that end with an error.
 fn failed_updates(host: &Host) -> Option<u64> {
-    let text = tail(&host.path("var/log/apt/history.log"), 1)?;
+    let text = host.tail(&host.path("var/log/apt/history.log"), MAX_LOG_BYTES, 1)?;
     let failed = text.split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"Error: "));
     u64::try_from(failed.count()).ok()
-}
-
-/// The end of a file, in whole units of so many bytes.
-fn tail(path: &Path, unit: u64) -> Option<Vec<u8>> {
-    let mut file = File::open(path).ok()?;
-    let most = MAX_LOG_BYTES / unit * unit;
-    let from = (file.metadata().ok()?.len() / unit * unit).saturating_sub(most);
-    file.seek(SeekFrom::Start(from)).ok()?;
-    let mut bytes = Vec::new();
-    file.take(most).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
 }
 
 impl Probe for Reliability {
@@ -179,17 +165,5 @@ mod tests {
     fn a_host_that_keeps_no_records_says_nothing() {
         let (_root, host) = machine();
         assert_eq!(fields(&mut Reliability::default(), &host), Vec::<String>::new());
-    }
-
-    #[test]
-    fn of_a_long_log_the_end_is_read_in_whole_units() {
-        let root = tempfile::tempdir().unwrap();
-        let path = root.path().join("log");
-        let mut long = vec![1; usize::try_from(MAX_LOG_BYTES).unwrap() + 500];
-        long.push(2);
-        fs::write(&path, &long).unwrap();
-        let end = tail(&path, 100).unwrap();
-        assert!(end.len() as u64 <= MAX_LOG_BYTES && end.len().is_multiple_of(100));
-        assert_eq!(tail(&path, 1).unwrap().last(), Some(&2));
     }
 }

@@ -27,6 +27,9 @@ pub struct Settings {
     /// The file in which the forecast keeps how file systems filled, over a restart; `None` keeps
     /// it in memory only. A level below 2 removes it.
     pub forecast_file: Option<PathBuf>,
+    /// The file that says how far crashes were told, over a restart; `None`: a look at the present,
+    /// which tells those of the last minutes. A level below 1 removes it.
+    pub crashes_file: Option<PathBuf>,
 }
 
 /// A setting that policy may change while the probes run.
@@ -55,7 +58,12 @@ impl Default for Settings {
             let half = |key: &RandomState| format!("{:016x}", key.hash_one((domain, value)));
             keys.each_ref().map(half).concat()
         };
-        Self { limit_logs: Switch::default(), pseudonym: Arc::new(id), forecast_file: None }
+        Self {
+            limit_logs: Switch::default(),
+            pseudonym: Arc::new(id),
+            forecast_file: None,
+            crashes_file: None,
+        }
     }
 }
 

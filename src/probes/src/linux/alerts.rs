@@ -14,16 +14,13 @@ use std::time::Duration;
 use candor_model::events::quality;
 use candor_model::{Level, Record};
 
-use super::{smart, starts};
+use super::smart;
 use crate::probe::record;
+use crate::starts;
 use crate::{Host, Moment, Probe, ProbeError, Rhythm};
 
 /// How often drives are asked: their verdict changes slowly, and asking costs a process for each.
 const SMART_EVERY: Duration = Duration::from_hours(6);
-
-/// Of the record of starts: 25 whole records of either size, a hundred times.
-const WTMP_BYTES: u64 = 100 * WTMP_UNIT;
-const WTMP_UNIT: u64 = 9600;
 
 /// Bits of `proc/sys/kernel/tainted`, `Documentation/admin-guide/tainted-kernels.rst`.
 const DIED: u64 = 1 << 7;
@@ -67,9 +64,7 @@ impl Probe for Alerts {
             kernel_oopses: counted_or_flagged(host, "oops_count", DIED),
             kernel_warnings: counted_or_flagged(host, "warn_count", WARNED),
             kernel_crash_records: crash_records(host),
-            unclean_shutdowns: host
-                .tail(&host.path("var/log/wtmp"), WTMP_BYTES, WTMP_UNIT)
-                .and_then(|records| starts::unclean(&records)),
+            unclean_shutdowns: starts::unclean(host),
         }))
     }
 

@@ -1,6 +1,8 @@
 //! `candor.network.listening` and `candor.network.connections`: which ports programs wait at, and which
 //! programs are connected with which other hosts.
 //!
+//! The kernel is asked over netlink, and its tables are read where it does not answer.
+//!
 //! # Invariants
 //! - A remote address leaves this file only as the keyed hash that [`Settings::pseudonym`] makes; local
 //!   addresses only as how far they reach.
@@ -19,6 +21,7 @@ use candor_model::{Level, Record};
 
 use crate::{Host, Moment, Probe, ProbeError, Pseudonym, Rhythm, Settings};
 
+mod diagnosis;
 mod owner;
 mod table;
 
@@ -54,7 +57,9 @@ impl Probe for Connections {
     }
 
     fn report(&mut self, host: &Host, _now: Moment) -> Result<Vec<Record>, ProbeError> {
-        let Some(sockets) = table::all(host) else { return Ok(Vec::new()) };
+        let Some(sockets) = diagnosis::all(host).or_else(|| table::read(host)) else {
+            return Ok(Vec::new());
+        };
         let wanted = sockets.iter().map(|socket| socket.inode).filter(|inode| *inode > 0).collect();
         let owners = owner::of(host, &wanted);
         let (waiting, open): (Vec<_>, Vec<_>) = sockets.into_iter().partition(is_waiting);

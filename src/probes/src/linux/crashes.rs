@@ -5,8 +5,9 @@
 //! - Of a dump only its name, size and labels are read, of an Apport report only the lines before the
 //!   dump that are named in [`apport`]; never a command line, an environment or memory.
 //! - A crash is told once: what a dump and a kernel line say of one process is one event.
-//! - At the first look, crashes of the last [`FIRST_WINDOW`] are told: earlier ones were told before
-//!   the agent was started anew, or happened before it was installed.
+//! - After a restart it goes on where it was ([`mark`]): nothing is lost and nothing told twice.
+//!   Where there is no mark, nothing from before counts: a raise of the level, or an `enable`, does not
+//!   reach back. A look that keeps no mark, such as a preview, tells the last [`LOOK_BACK`].
 //! - At most [`MAX_TOLD`] crashes a report.
 //!
 //! Mini dumps do not leave: a dump holds memory contents, and nothing on the host could make a
@@ -15,22 +16,34 @@
 //! Nothing here fails: what is not there, or may not be read, is absent.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, SystemTime};
+use std::path::Path;
+use std::time::SystemTime;
 
 use candor_model::events::crash::Summary;
 use candor_model::{EventDef as _, Level, Record, UnixNanos};
 
 use super::kmsg::Kmsg;
-use crate::{Host, Moment, Probe, ProbeError, Rhythm};
+use crate::{Host, Moment, Probe, ProbeError, Rhythm, Settings};
 
 mod apport;
 mod dump;
 mod line;
+mod mark;
 
-const FIRST_WINDOW: Duration = Duration::from_mins(15);
+use mark::{Keeper, Mark};
+
+/// In nanoseconds.
+const LOOK_BACK: u64 = 15 * 60 * 1_000_000_000;
 const MAX_TOLD: usize = 64;
 /// Files and processes that are remembered, so that they are told once.
 const MAX_REMEMBERED: usize = 1024;
+
+/// Reads what a crash keeper left of one crash.
+type Read = fn(&Host, &Path, &str) -> Option<Crash>;
+
+/// Who keeps crashes, where.
+const KEEPERS: [(&str, Read); 2] =
+    [("var/lib/systemd/coredump", dump::read), ("var/crash", apport::read)];
 
 /// One crash.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -46,9 +59,28 @@ pub(super) struct Crashes {
     kmsg: Kmsg,
     /// Files that were looked at, by name and time.
     files: BTreeSet<String>,
-    /// Processes whose crash was told already by the kernel's line, oldest first.
-    told: Vec<u32>,
-    has_looked: bool,
+    /// How far crashes were told; `None` before the first look.
+    mark: Option<Mark>,
+    keeper: Keeper,
+}
+
+impl Crashes {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self { keeper: Keeper::new(settings.crashes_file.clone()), ..Self::default() }
+    }
+
+    /// How far crashes were told before the agent started; `None` where nobody knows.
+    fn recall(&self, boot: &str, now: Moment) -> Option<Mark> {
+        let mark = self.keeper.recall()?;
+        // The kernel counts its records anew from each boot; a clock that was ahead is not waited for.
+        let next_record = if mark.boot == boot { mark.next_record } else { 0 };
+        let until = mark.until.min(now.wall.0);
+        Some(Mark { boot: boot.to_owned(), next_record, until, ..mark })
+    }
+}
+
+fn boot(host: &Host) -> String {
+    host.text(&host.proc("sys/kernel/random/boot_id")).unwrap_or_default()
 }
 
 impl Probe for Crashes {
@@ -65,83 +97,101 @@ impl Probe for Crashes {
     }
 
     fn report(&mut self, host: &Host, now: Moment) -> Result<Vec<Record>, ProbeError> {
-        let since = now.wall.0.saturating_sub(u64::try_from(FIRST_WINDOW.as_nanos()).unwrap_or(0));
-        let is_first = !std::mem::replace(&mut self.has_looked, true);
-        let mut crashes = self.lines(host, now);
-        for crash in self.files(host) {
-            self.merge(&mut crashes, crash);
+        let is_first = self.mark.is_none();
+        let boot = boot(host);
+        let known = self.mark.take().or_else(|| self.recall(&boot, now));
+        let is_known = known.is_some();
+        let mut mark = known.unwrap_or(Mark { boot, ..Mark::default() });
+        let mut crashes = self.lines(host, now, &mut mark);
+        for crash in self.files(host, (is_first, now), &mut mark) {
+            merge(&mut crashes, crash, &mark.told);
         }
-        crashes.retain(|crash| !is_first || crash.time.0 >= since);
+        if !is_known {
+            let since = now.wall.0.saturating_sub(LOOK_BACK);
+            crashes.retain(|crash| !self.keeper.keeps() && crash.time.0 >= since);
+        }
         crashes.sort_by_key(|crash| std::cmp::Reverse(crash.time));
         crashes.truncate(MAX_TOLD);
-        self.told.extend(crashes.iter().filter_map(|crash| crash.pid));
-        let excess = self.told.len().saturating_sub(MAX_REMEMBERED);
-        self.told.drain(..excess);
+        mark.told.extend(crashes.iter().filter_map(|crash| crash.pid));
+        let excess = mark.told.len().saturating_sub(MAX_REMEMBERED);
+        mark.told.drain(..excess);
+        if !is_known || !crashes.is_empty() {
+            self.keeper.keep(&mark);
+        }
+        self.mark = Some(mark);
         let told = crashes.into_iter().rev();
         Ok(told.map(|crash| crash.summary.into_event().at(crash.time).into()).collect())
     }
 
     fn reset(&mut self) {
-        *self = Self::default();
+        self.keeper.forget();
+        *self = Self { keeper: std::mem::take(&mut self.keeper), ..Self::default() };
     }
 }
 
 impl Crashes {
-    fn lines(&mut self, host: &Host, now: Moment) -> Vec<Crash> {
-        let entries = self.kmsg.read(host, now).into_iter().filter(|entry| entry.is_kernel);
+    fn lines(&mut self, host: &Host, now: Moment, mark: &mut Mark) -> Vec<Crash> {
+        let known = mark.next_record;
+        let entries = self.kmsg.read(host, now);
+        let next = entries.iter().map(|entry| entry.record.saturating_add(1)).max();
+        mark.next_record = mark.next_record.max(next.unwrap_or_default());
+        let entries = entries.into_iter().filter(|entry| entry.is_kernel && entry.record >= known);
         let crash = |entry: super::kmsg::Entry| {
             line::parse(&entry.message).map(|crash| Crash { time: entry.time, ..crash })
         };
         entries.filter_map(crash).collect()
     }
 
-    /// Dumps and reports that were not there at the last look.
-    fn files(&mut self, host: &Host) -> Vec<Crash> {
+    /// Dumps and reports that were not there at the last look; at the first one, those that were
+    /// written after what is known was told.
+    fn files(
+        &mut self,
+        host: &Host,
+        (is_first, now): (bool, Moment),
+        mark: &mut Mark,
+    ) -> Vec<Crash> {
         // Dumps belong to root or to the user who crashed.
         let _raised = candor_platform::raise_to_read();
+        let known = if is_first { mark.until } else { 0 };
+        mark.until = mark.until.max(now.wall.0);
         let mut crashes = Vec::new();
         let mut present = BTreeSet::new();
-        for (directory, read) in [
-            (
-                "var/lib/systemd/coredump",
-                dump::read as fn(&Host, &std::path::Path, &str) -> Option<Crash>,
-            ),
-            ("var/crash", apport::read),
-        ] {
+        for (directory, read) in KEEPERS {
             let directory = host.path(directory);
             for name in host.names(&directory).into_iter().take(MAX_REMEMBERED) {
                 let path = directory.join(&name);
                 let Some(modified) = modified(&path) else { continue };
                 let key = format!("{name}\0{modified}");
-                if !self.files.contains(&key) {
+                if modified > known && !self.files.contains(&key) {
                     let crash = read(host, &path, &name);
                     crashes.extend(crash.map(|crash| Crash {
                         time: crash.time.max(floor(&crash, modified)),
                         ..crash
                     }));
                 }
+                mark.until = mark.until.max(modified);
                 present.insert(key);
             }
         }
         self.files = present;
         crashes
     }
+}
 
-    /// Adds what a dump says to the kernel's line of the same process, if there is one.
-    fn merge(&self, crashes: &mut Vec<Crash>, dump: Crash) {
-        let is_same = |crash: &&mut Crash| crash.pid.is_some() && crash.pid == dump.pid;
-        if let Some(line) = crashes.iter_mut().find(is_same) {
-            let (from_dump, from_line) = (dump.summary, std::mem::take(&mut line.summary));
-            line.summary = Summary {
-                program: from_dump.program.or(from_line.program),
-                signal: from_dump.signal.or(from_line.signal),
-                module: from_line.module,
-                offset: from_line.offset,
-                ..from_dump
-            };
-        } else if dump.pid.is_none_or(|pid| !self.told.contains(&pid)) {
-            crashes.push(dump);
-        }
+/// Adds what a dump says to the kernel's line of the same process, if there is one.
+fn merge(crashes: &mut Vec<Crash>, dump: Crash, told: &[u32]) {
+    let is_same = |crash: &&mut Crash| crash.pid.is_some() && crash.pid == dump.pid;
+    if let Some(line) = crashes.iter_mut().find(is_same) {
+        let (from_dump, from_line) = (dump.summary, std::mem::take(&mut line.summary));
+        line.summary = Summary {
+            program: from_dump.program.or(from_line.program),
+            signal: from_dump.signal.or(from_line.signal),
+            module: from_line.module,
+            offset: from_line.offset,
+            ..from_dump
+        };
+    } else if dump.pid.is_none_or(|pid| !told.contains(&pid)) {
+        crashes.push(dump);
     }
 }
 
@@ -150,7 +200,7 @@ fn floor(crash: &Crash, modified: u64) -> UnixNanos {
     if crash.time == UnixNanos::default() { UnixNanos(modified) } else { crash.time }
 }
 
-fn modified(path: &std::path::Path) -> Option<u64> {
+fn modified(path: &Path) -> Option<u64> {
     let modified =
         std::fs::symlink_metadata(path).ok().filter(std::fs::Metadata::is_file)?.modified().ok()?;
     u64::try_from(modified.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_nanos()).ok()
@@ -232,11 +282,80 @@ mod tests {
         assert_eq!(probe.report(&host, at(300)).unwrap().len(), 1);
     }
 
+    fn keeping(dir: &Path) -> Crashes {
+        let crashes_file = Some(dir.join("mark"));
+        Crashes::new(&Settings { crashes_file, ..Settings::default() })
+    }
+
+    fn write_dump(host: &Host, pid: u32, second: u64) {
+        let path = host.path("var/lib/systemd/coredump").join(dump_of(pid, second));
+        fs::write(&path, "1").unwrap();
+        let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_nanos(at(second).wall.0);
+        fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+    }
+
+    fn write_line(host: &Host, record: u64, pid: u32, second: u64) {
+        let micros = at(second).monotonic.as_micros();
+        let line =
+            format!("6,{record},{micros},-;x[{pid}]: segfault at 0 ip 1 sp 0 error 4 in x[0+2]\n");
+        let before = fs::read_to_string(host.path("dev/kmsg")).unwrap_or_default();
+        fs::write(host.path("dev/kmsg"), before + &line).unwrap();
+    }
+
+    #[test]
+    fn a_restart_neither_loses_a_crash_nor_tells_one_twice() {
+        let (root, host) = host();
+        let mut probe = keeping(root.path());
+        assert_eq!(probe.report(&host, at(0)).unwrap(), []);
+        write_dump(&host, 1, 10);
+        write_line(&host, 5, 2, 11);
+        assert_eq!(probe.report(&host, at(100)).unwrap().len(), 2);
+        // While nobody looked, and then the late dump of one that was told.
+        write_dump(&host, 3, 5000);
+        write_line(&host, 6, 4, 5001);
+        write_dump(&host, 2, 5002);
+        let mut probe = keeping(root.path());
+        assert_eq!(probe.report(&host, at(9000)).unwrap().len(), 2);
+        assert_eq!(keeping(root.path()).report(&host, at(9001)).unwrap(), []);
+    }
+
+    #[test]
+    fn the_kernel_counts_anew_from_each_boot() {
+        let (root, host) = host();
+        let boot = host.proc("sys/kernel/random/boot_id");
+        fs::create_dir_all(boot.parent().unwrap()).unwrap();
+        for (id, crashes) in [("first", 0), ("first", 0), ("second", 1), ("second", 0)] {
+            fs::write(&boot, id).unwrap();
+            if crashes == 1 {
+                fs::remove_file(host.path("dev/kmsg")).unwrap();
+            }
+            if id == "first" {
+                write_line(&host, 900, 1, 1);
+            } else if crashes == 1 {
+                write_line(&host, 3, 2, 1);
+            }
+            assert_eq!(keeping(root.path()).report(&host, at(50)).unwrap().len(), crashes, "{id}");
+        }
+    }
+
+    #[test]
+    fn a_raise_of_the_level_does_not_reach_back() {
+        let (root, host) = host();
+        let mut probe = keeping(root.path());
+        probe.report(&host, at(0)).unwrap();
+        probe.reset();
+        write_dump(&host, 1, 10);
+        write_line(&host, 5, 2, 11);
+        assert_eq!(probe.report(&host, at(20)).unwrap(), []);
+        write_line(&host, 6, 3, 21);
+        assert_eq!(probe.report(&host, at(30)).unwrap().len(), 1);
+    }
+
     #[test]
     fn at_the_first_look_old_crashes_are_not_told_and_a_program_cannot_fake_one() {
         let (_root, host) = host();
         fs::write(host.path("var/lib/systemd/coredump").join(dump_of(4711, 0)), "1").unwrap();
-        let now = 100 + FIRST_WINDOW.as_secs();
+        let now = 100 + LOOK_BACK / 1_000_000_000;
         let micros = at(now).monotonic.as_micros();
         fs::write(
             host.path("dev/kmsg"),

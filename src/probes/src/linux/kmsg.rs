@@ -33,6 +33,8 @@ const RECORD_BYTES: usize = 8192;
 /// One record.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Entry {
+    /// Its number since boot.
+    pub(super) record: u64,
     /// 0 is worst; 4 is a warning.
     pub(super) severity: u8,
     /// Whether the kernel itself wrote it, and not a program into the kernel's log.
@@ -96,10 +98,12 @@ fn parse(record: &[u8], now: Moment) -> Option<Entry> {
     let (head, message) = line.split_once(';')?;
     let mut fields = head.split(',');
     let priority: u32 = fields.next()?.parse().ok()?;
-    let micros: u64 = fields.nth(1)?.parse().ok()?;
+    let record = fields.next()?.parse().ok()?;
+    let micros: u64 = fields.next()?.parse().ok()?;
     let since_boot = micros.checked_mul(1000)?;
     let age = u64::try_from(now.monotonic.as_nanos()).ok()?.saturating_sub(since_boot);
     Some(Entry {
+        record,
         severity: u8::try_from(priority & 7).ok()?,
         is_kernel: priority >> 3 == 0,
         time: UnixNanos(now.wall.0.saturating_sub(age)),
@@ -118,6 +122,7 @@ mod tests {
         let since_boot = u64::try_from(now.monotonic.as_micros()).unwrap() - 5_000_000;
         let record = format!("12,7,{since_boot},-;usb 1-1: reset; again\n SUBSYSTEM=usb\n");
         let expected = Entry {
+            record: 7,
             severity: 4,
             is_kernel: false,
             time: at(95).wall,

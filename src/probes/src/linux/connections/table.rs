@@ -34,7 +34,7 @@ pub(super) struct Socket {
 }
 
 /// The sockets of the host's first process' network; `None` where there is no table.
-pub(super) fn all(host: &Host) -> Option<Vec<Socket>> {
+pub(super) fn read(host: &Host) -> Option<Vec<Socket>> {
     let tables = [
         ("tcp", Transport::Tcp),
         ("tcp6", Transport::Tcp),

@@ -22,8 +22,10 @@ use candor_model::UnixNanos;
 
 use crate::Host;
 
-use super::tail;
-
+/// The most that is read of the end of the file: some five thousand records.
+const MAX_BYTES: u64 = 2 << 20;
+/// The two forms of a record.
+const SIZES: [u64; 2] = [384, 400];
 const RUN_LEVEL: u16 = 1;
 const START: u16 = 2;
 /// Types go from 0 to 9.
@@ -37,13 +39,13 @@ const LONGEST_START: f64 = 3600.0;
 
 /// What the file tells of the last [`DAYS`] days.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Starts {
-    pub(super) observed_days: Option<f64>,
-    pub(super) count: Option<u64>,
-    pub(super) unclean: Option<u64>,
-    pub(super) days_since_unclean: Option<u64>,
+pub(crate) struct Starts {
+    pub(crate) observed_days: Option<f64>,
+    pub(crate) count: Option<u64>,
+    pub(crate) unclean: Option<u64>,
+    pub(crate) days_since_unclean: Option<u64>,
     /// Seconds from the last start's record until all services were up.
-    pub(super) duration: Option<f64>,
+    pub(crate) duration: Option<f64>,
 }
 
 /// What a record says.
@@ -56,13 +58,8 @@ enum Mark {
 
 impl Starts {
     /// Reads the host's file; `None` when there is none, or none of starts.
-    pub(super) fn read(host: &Host, now: UnixNanos) -> Option<Self> {
-        let path = host.path("var/log/wtmp");
-        let len = path.metadata().ok()?.len();
-        [384, 400].into_iter().filter(|size| len.is_multiple_of(*size)).find_map(|size| {
-            let bytes = tail(&path, size)?;
-            Self::of(&marks(&bytes, usize::try_from(size).ok()?)?, now)
-        })
+    pub(crate) fn read(host: &Host, now: UnixNanos) -> Option<Self> {
+        Self::of(&all(host)?, now)
     }
 
     /// From what happened when, oldest first.
@@ -111,6 +108,25 @@ impl Starts {
             self.days_since_unclean = Some(days);
         }
     }
+}
+
+/// How many starts without an ordered stop before them stand in the host's file, however old they are.
+pub(crate) fn unclean(host: &Host) -> Option<u32> {
+    let marks = all(host)?;
+    let order: Vec<_> =
+        marks.iter().map(|(mark, _)| *mark).filter(|mark| *mark != Mark::Up).collect();
+    let count = order.windows(2).filter(|two| *two == [Mark::Start, Mark::Start]).count();
+    u32::try_from(count).ok()
+}
+
+/// What the host's file says, oldest first; `None` when it is no such file.
+fn all(host: &Host) -> Option<Vec<(Mark, f64)>> {
+    let path = host.path("var/log/wtmp");
+    let len = path.metadata().ok()?.len();
+    SIZES.into_iter().filter(|size| len > 0 && len.is_multiple_of(*size)).find_map(|size| {
+        let bytes = host.tail(&path, MAX_BYTES / size * size, size)?;
+        marks(&bytes, usize::try_from(size).ok()?)
+    })
 }
 
 /// The last start or stop.
@@ -172,11 +188,16 @@ mod tests {
         record
     }
 
-    fn read(bytes: &[u8]) -> Option<Starts> {
+    fn host(bytes: &[u8]) -> (tempfile::TempDir, Host) {
         let root = tempfile::tempdir().unwrap();
         let host = Host::new(root.path());
         fs::create_dir_all(host.path("var/log")).unwrap();
         fs::write(host.path("var/log/wtmp"), bytes).unwrap();
+        (root, host)
+    }
+
+    fn read(bytes: &[u8]) -> Option<Starts> {
+        let (_root, host) = host(bytes);
         Starts::read(&host, UnixNanos(u64::try_from(NOW).unwrap() * 1_000_000_000))
     }
 
@@ -197,6 +218,25 @@ mod tests {
                 duration: Some(3600.0),
             };
             assert_eq!(read(&file), Some(expected), "{size}");
+        }
+    }
+
+    #[test]
+    fn every_unclean_start_in_the_file_is_counted_however_old() {
+        for size in [384, 400] {
+            let start = |hours| record(size, START, "reboot", hours);
+            let stop = record(size, RUN_LEVEL, "shutdown", 5);
+            let (up, login) = (record(size, RUN_LEVEL, "runlevel", 1), record(size, 7, "alice", 1));
+            let count = |parts: &[&Vec<u8>]| {
+                let (_root, host) =
+                    host(&parts.iter().copied().flatten().copied().collect::<Vec<_>>());
+                unclean(&host)
+            };
+            let (old, new) = (start(24 * 300), start(1));
+            assert_eq!(count(&[&old, &up, &login, &stop, &new]), Some(0));
+            assert_eq!(count(&[&old, &up, &login, &new, &new, &stop]), Some(2));
+            assert_eq!(count(&[&stop, &new]), Some(0));
+            assert_eq!(count(&[&login]), Some(0));
         }
     }
 
