@@ -30,6 +30,7 @@ mod origin;
 mod request;
 mod resource;
 mod response;
+mod transcode;
 mod wire;
 
 pub use decode::{
@@ -48,3 +49,4 @@ pub use origin::{HostIds, Origin, Program, Source};
 pub use request::{Part, request_body};
 pub use resource::{Resource, arch, os_type};
 pub use response::{PartialSuccess, ResponseError, decode_response, encode_response};
+pub use transcode::{JsonError, from_json};

@@ -111,6 +111,11 @@ pub(crate) fn push_bytes(number: u8, bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
 }
 
+/// Appends the key of a field of another wire type.
+pub(crate) fn push_key(number: u8, wire_type: u8, out: &mut Vec<u8>) {
+    prost::encoding::encode_varint(u64::from(number) << 3 | u64::from(wire_type), out);
+}
+
 /// Appends the key and the length of a length-delimited field.
 pub(crate) fn open(number: u8, length: usize, out: &mut Vec<u8>) {
     out.push(number << 3 | 2);

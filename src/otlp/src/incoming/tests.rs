@@ -187,7 +187,9 @@ fn every_data() -> Vec<Data> {
 fn without_filtered(data: Data) -> Data {
     let mut data = data;
     let clean = |exemplars: &mut Vec<Exemplar>| {
-        exemplars.iter_mut().for_each(|exemplar| exemplar.filtered_attributes.clear());
+        for exemplar in exemplars {
+            exemplar.filtered_attributes.clear();
+        }
     };
     match &mut data {
         Data::Gauge(gauge) => gauge.data_points.iter_mut().for_each(|p| clean(&mut p.exemplars)),
