@@ -17,6 +17,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("upload", &["model", "policy", "otlp", "spool"]),
     ("control", &["model", "platform"]),
     ("providers", &["model", "policy", "privacy"]),
+    // It stands between local programs and the spool, as probes and pipeline do for the host.
+    ("ingest", &["model", "platform", "otlp", "privacy", "providers", "spool"]),
     ("pipeline", &["model", "platform", "otlp", "policy", "privacy", "probes"]),
     ("view", &["platform"]),
     (
@@ -50,6 +52,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "control",
             "pipeline",
             "providers",
+            "ingest",
         ],
     ),
     ("try", &["tests"]),

@@ -143,7 +143,8 @@ struct Control {
     first: Option<Listener>,
 }
 
-/// Lets governor and control server run side by side; the control endpoint goes last.
+/// Lets governor, control server and local programs' way in run side by side; that way is closed
+/// first, the control endpoint goes last.
 async fn conduct(
     governor: Governor,
     waiting: mpsc::Receiver<Request>,
@@ -153,7 +154,13 @@ async fn conduct(
     let (governed, stop_governor) = stop();
     let (served, stop_server) = stop();
     let mut supervisor = Supervisor::default();
+    let (board, policy) = (Rc::clone(&governor.board), governor.watch.subscribe());
+    let (layout, stop_ingest) = (control.layout.clone(), stop_governor.clone());
     supervisor.own("control", move || serve(&mut control, stop_server.clone()));
+    supervisor.own("ingest", move || {
+        let board = Rc::clone(&board);
+        crate::ingest::run(board, layout.clone(), policy.clone(), stop_ingest.clone())
+    });
     let governing = async {
         let outcome = governor.run(waiting, stop_governor).await;
         served.stop();

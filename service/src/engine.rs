@@ -7,12 +7,13 @@
 //! - Order of stopping: probes, last report, commit, a last upload within its budget, store; each has a
 //!   deadline, so that a probe that hangs does not keep the agent from stopping.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use candor_ingest::{Desk, DeskSettings};
 use candor_model::events::agent::{FailedProbe, Settings};
 use candor_model::{DropReason, Level};
 use candor_pipeline::{Pipeline, PipelineSettings};
@@ -79,6 +80,8 @@ struct Parts {
     status: Shared<watch::Receiver<UploadStatus>>,
     tell_gaps: TellGaps,
     gaps: GapAsks,
+    /// Made when the first local program sends something.
+    desk: OnceCell<Rc<Desk>>,
 }
 
 /// A running engine.
@@ -140,6 +143,7 @@ impl Engine {
             status: Shared::new(status),
             tell_gaps,
             gaps: Rc::new(Mutex::new(gaps)),
+            desk: OnceCell::new(),
         });
         parts.settings.set(first.settings.clone());
         parts.probe_settings.limit_logs.set(first.limit_logs);
@@ -362,6 +366,18 @@ impl Parts {
         .run(asks)
     }
 
+    fn desk(&self) -> Rc<Desk> {
+        let make = || {
+            Rc::new(Desk::new(DeskSettings {
+                spool: self.spool.clone(),
+                boot: Arc::clone(&self.identity.boot),
+                scrubber: candor_pipeline::scrubber(&self.host),
+                clock: Arc::clone(&self.clock),
+            }))
+        };
+        Rc::clone(self.desk.get_or_init(make))
+    }
+
     fn fetch(self: &Rc<Self>) -> impl Future<Output = ()> + use<> {
         let (sender, asked) = mpsc::channel(1);
         self.fetches.replace(sender);
@@ -405,7 +421,19 @@ impl View {
 
     /// Records that the gate did not let pass, since the engine started.
     pub(crate) fn withheld(&self) -> u64 {
-        self.0.withheld.get()
+        let of_programs: u64 = self.0.desk.get().map_or(0, |desk| desk.withheld().iter().sum());
+        self.0.withheld.get() + of_programs
+    }
+
+    /// Where local programs' records are kept.
+    pub(crate) fn desk(&self) -> Rc<Desk> {
+        self.0.desk()
+    }
+
+    /// The level, and whether there is somebody to collect for.
+    pub(crate) fn collects(&self) -> (Level, bool) {
+        let collecting = self.0.plan.borrow().collecting;
+        (collecting.level, collecting.has_receiver)
     }
 
     /// The random id of this installation.

@@ -4,12 +4,14 @@
 //! host -> agent: policy watch, control server, governor
 //!                                                 |  telemetry on
 //!                                                 v
-//!                               engine: collect -> spool -> upload
+//!                   engine: collect -> spool -> upload
+//!                                        ^
+//!                local programs: ingest -+
 //! ```
 //!
 //! # Invariants
-//! - While telemetry is off there is no engine: no probe, no open store, no socket but the control
-//!   endpoint, no timer.
+//! - While telemetry is off there is no engine: no probe, no open store, no timer; but for the control
+//!   endpoint, only the places that `[ingest]` names are listened on, to say that nothing is kept.
 //! - Whatever changes level, upload, endpoint or pins passes the governor, is written to the audit
 //!   trail first, and takes effect in one place.
 //!
@@ -26,6 +28,7 @@ mod governor;
 mod history;
 pub mod host;
 mod identity;
+mod ingest;
 mod logging;
 mod notice;
 pub mod options;

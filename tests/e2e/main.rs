@@ -14,6 +14,7 @@ mod endpoint;
 mod flips;
 #[cfg(target_os = "linux")]
 mod hostile;
+mod ingest;
 mod kills;
 mod levels;
 #[cfg(unix)]

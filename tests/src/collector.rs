@@ -139,6 +139,15 @@ impl Collector {
         query(&self.store(), &["records"])
     }
 
+    /// Everything of one trace.
+    ///
+    /// # Panics
+    /// When `query` fails.
+    #[must_use]
+    pub fn trace(&self, id: &str) -> Vec<Value> {
+        query(&self.store(), &["trace", id])
+    }
+
     /// What is missing, by host.
     ///
     /// # Panics

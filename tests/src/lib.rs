@@ -9,11 +9,15 @@
 mod agent;
 mod collector;
 mod need;
+#[cfg(unix)]
+mod program;
 mod programs;
 mod wait;
 
 pub use agent::{Agent, Outcome, Settings};
 pub use collector::Collector;
 pub use need::need;
+#[cfg(unix)]
+pub use program::{Program, Reply, export, text};
 pub use programs::{Profile, Programs, cargo, programs};
 pub use wait::{LIMIT, eventually};

@@ -48,5 +48,7 @@ pub use incoming::{Group, MAX_METRIC, MAX_RECORD, Unfit, groups, incoming};
 pub use origin::{HostIds, Origin, Program, Source};
 pub use request::{Part, request_body};
 pub use resource::{Resource, arch, os_type};
-pub use response::{PartialSuccess, ResponseError, decode_response, encode_response};
+pub use response::{
+    PartialSuccess, ResponseError, decode_response, encode_response, encode_status,
+};
 pub use transcode::{JsonError, from_json};

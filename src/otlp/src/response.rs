@@ -16,6 +16,8 @@ use opentelemetry_proto::tonic::collector::logs::v1::{
 };
 use prost::Message;
 
+use crate::wire::push_bytes;
+
 /// What the receiver refused for good, though it accepted the request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PartialSuccess {
@@ -52,6 +54,14 @@ pub fn encode_response(_kind: Kind, answer: &PartialSuccess) -> Vec<u8> {
         error_message: answer.error_message.clone(),
     });
     ExportLogsServiceResponse { partial_success }.encode_to_vec()
+}
+
+/// The body of a refusal as OTLP over HTTP has it: `google.rpc.Status` with one of google/rpc/code.proto.
+#[must_use]
+pub fn encode_status(code: u8, message: &str) -> Vec<u8> {
+    let mut bytes = vec![1 << 3, code];
+    push_bytes(2, message.as_bytes(), &mut bytes);
+    bytes
 }
 
 /// Reads a response.

@@ -40,19 +40,19 @@ pub struct JsonError(#[source] serde_json::Error);
 pub fn from_json(kind: Kind, text: &[u8], limit: usize) -> Result<Vec<u8>, JsonError> {
     let mut out = Vec::new();
     let mut reader: Deserializer<SliceRead<'_>> = Deserializer::from_slice(text);
-    let seed = Fields { fields: message::request(kind), out: &mut out, limit };
+    let seed = Object { fields: message::request(kind), out: &mut out, limit };
     seed.deserialize(&mut reader).and_then(|()| reader.end()).map_err(JsonError)?;
     Ok(out)
 }
 
 /// Reads an object as a message.
-struct Fields<'a> {
+struct Object<'a> {
     fields: &'static [Field],
     out: &'a mut Vec<u8>,
     limit: usize,
 }
 
-impl<'de> DeserializeSeed<'de> for Fields<'_> {
+impl<'de> DeserializeSeed<'de> for Object<'_> {
     type Value = ();
 
     fn deserialize<D: serde::Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
@@ -60,7 +60,7 @@ impl<'de> DeserializeSeed<'de> for Fields<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Fields<'_> {
+impl<'de> Visitor<'de> for Object<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -221,7 +221,7 @@ impl<'de> Visitor<'de> for Slot<'_> {
             return Err(self.unexpected("an object"));
         };
         let mut inner = Vec::new();
-        Fields { fields, out: &mut inner, limit: self.limit }.visit_map(map)?;
+        Object { fields, out: &mut inner, limit: self.limit }.visit_map(map)?;
         push_bytes(self.field.number, &inner, self.out);
         Ok(())
     }

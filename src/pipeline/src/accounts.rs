@@ -5,12 +5,19 @@
 //! - Accounts of services are left out: their names are ordinary words in diagnostic text.
 //! - A host that does not tell has no names; other findings do not depend on them.
 
+use candor_privacy::Scrubber;
 use candor_probes::Host;
 
 /// User ids of people on Linux (`login.defs`: from 1000; 60000 and above are the system's).
 const PEOPLE: std::ops::Range<u32> = 1000..60_000;
 /// Profile directories on Windows that belong to nobody.
 const NOBODY: [&str; 5] = ["Public", "Default", "Default User", "All Users", "desktop.ini"];
+
+/// A scrubber that knows the names of this host and of its people.
+#[must_use]
+pub fn scrubber(host: &Host) -> Scrubber {
+    Scrubber::new(of(host))
+}
 
 /// Names from the account file and, on Windows, from the profile directories.
 pub(crate) fn of(host: &Host) -> Vec<String> {

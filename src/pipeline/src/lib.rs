@@ -17,6 +17,7 @@ mod preview;
 mod settings;
 mod time;
 
+pub use accounts::scrubber;
 pub use catalog::hash as catalog_hash;
 pub use pipeline::{Pipeline, PipelineSettings};
 pub use preview::{AgentFacts, preview};

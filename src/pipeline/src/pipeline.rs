@@ -39,7 +39,7 @@ impl Pipeline {
     /// A pipeline whose probes have not run yet.
     #[must_use]
     pub fn new(settings: PipelineSettings) -> Self {
-        let scrubber = Scrubber::new(accounts::of(&settings.host));
+        let scrubber = accounts::scrubber(&settings.host);
         Self {
             runner: Runner::new(settings.host, settings.probes, settings.intervals),
             encoder: Encoder::new(settings.boot, scrubber),

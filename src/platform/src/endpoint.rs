@@ -89,6 +89,13 @@ impl Stream {
     pub async fn confirm(&mut self, peer: Peer) -> io::Result<Peer> {
         imp::confirm(&mut self.0, peer).await
     }
+
+    /// The groups of the process at the other end, its own first; empty where the system has none,
+    /// or does not tell.
+    #[must_use]
+    pub fn groups(&self) -> Vec<u32> {
+        imp::groups(&self.0)
+    }
 }
 
 /// Connects to `endpoint`; a full one is tried again for two seconds.

@@ -128,6 +128,15 @@ impl Layout {
         }
     }
 
+    /// Where local programs send.
+    #[must_use]
+    pub fn otlp(&self) -> Endpoint {
+        match self.control() {
+            Endpoint::Unix(path) => Endpoint::Unix(path.with_file_name("otlp.sock")),
+            Endpoint::Pipe(name) => Endpoint::Pipe(format!("{name}-otlp")),
+        }
+    }
+
     fn place(&self, under_a_root: &str, in_program_data: &str) -> PathBuf {
         let flat = cfg!(windows) && !self.given;
         let relative = if flat { in_program_data } else { under_a_root };

@@ -8,6 +8,8 @@
 //!
 //! On failure: the fact is absent and the role [`Role::Anyone`].
 
+use std::path::PathBuf;
+
 #[cfg_attr(unix, path = "peer/unix.rs")]
 #[cfg_attr(windows, path = "peer/windows.rs")]
 pub(crate) mod imp;
@@ -43,6 +45,13 @@ impl Peer {
     pub fn this_process() -> Self {
         imp::this_process()
     }
+}
+
+/// The executable that a process runs, as the system names it: a process that replaced itself is
+/// named by what it runs now. `None` where the system does not tell, or not to us.
+#[must_use]
+pub fn executable_of(pid: u32) -> Option<PathBuf> {
+    imp::executable_of(pid)
 }
 
 /// Whether this process may change things on this host: root, or an elevated administrator.

@@ -8,6 +8,7 @@
 //! - Points that cannot be told from another one once an attribute was taken away go as well: a
 //!   number without its meaning would be a wrong number.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -87,6 +88,11 @@ impl Door {
         }
         let level = pass.highest;
         Some(Admitted { record, level })
+    }
+
+    /// A text that stands beside records, such as a program's name, as it may be sent.
+    pub fn clean<'a>(&mut self, text: &'a str) -> Cow<'a, str> {
+        self.scrubber.clean(text, &mut self.scrubbed)
     }
 
     /// Records that did not pass, by their own level.

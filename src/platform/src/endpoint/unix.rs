@@ -24,7 +24,7 @@ use tokio::net::{UnixListener, UnixStream};
 
 use super::{BindError, Endpoint, unsupported};
 use crate::Peer;
-use crate::peer::imp::identify;
+use crate::peer::imp::{groups_of_peer, identify};
 
 /// A connected socket.
 pub(super) type Stream = UnixStream;
@@ -77,6 +77,10 @@ pub(super) async fn connect(endpoint: &Endpoint) -> io::Result<Stream> {
 #[expect(clippy::unused_async, reason = "the same signature as on Windows")]
 pub(super) async fn confirm(_stream: &mut Stream, peer: Peer) -> io::Result<Peer> {
     Ok(peer)
+}
+
+pub(super) fn groups(stream: &Stream) -> Vec<u32> {
+    groups_of_peer(stream)
 }
 
 /// The queue of a listener that is slow to accept is full.

@@ -99,6 +99,11 @@ pub(super) async fn confirm(stream: &mut Stream, peer: Peer) -> io::Result<Peer>
     Ok(peer::confirm(pipe.as_raw_handle(), peer))
 }
 
+/// Windows has no group ids.
+pub(super) const fn groups(_stream: &Stream) -> Vec<u32> {
+    Vec::new()
+}
+
 /// All instances are taken at this moment.
 pub(super) fn is_full(error: &io::Error) -> bool {
     is_code(error, ERROR_PIPE_BUSY)

@@ -10,6 +10,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::os::fd::AsRawFd as _;
+use std::path::PathBuf;
 
 use nix::libc;
 use nix::unistd::geteuid;
@@ -54,6 +55,19 @@ fn is_member(gid: u32, user: Option<&str>, groups: &[u32]) -> bool {
     let Some(group) = open("/etc/group").and_then(|file| group(file, GROUP)) else { return false };
     let listed = user.is_some_and(|user| group.members.iter().any(|member| member == user));
     gid == group.gid || groups.contains(&group.gid) || listed
+}
+
+/// Its own group, then the supplementary ones.
+pub(crate) fn groups_of_peer(stream: &UnixStream) -> Vec<u32> {
+    let own = stream.peer_cred().ok().map(|facts| facts.gid());
+    let mut groups: Vec<u32> = own.into_iter().collect();
+    groups.extend(groups_of(stream).into_iter().filter(|group| Some(*group) != own));
+    groups
+}
+
+/// The executable of a process, as the system names it; `None` where it does not tell.
+pub(crate) fn executable_of(pid: u32) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/{pid}/exe")).ok()
 }
 
 /// The supplementary groups that the process had when it connected.

@@ -1,0 +1,67 @@
+//! Local programs' way in as the daemon runs it: where it listens follows the configuration, and what
+//! it keeps goes to the engine's store, while there is an engine.
+//!
+//! # Invariants
+//! - It runs beside the engine: while telemetry is off a program is heard and told that nothing is kept.
+//! - With `[ingest]` off it waits for the configuration to change and does nothing else.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use candor_ingest::{Agent, Desk, Limits, Settings, Terms};
+use candor_platform::Layout;
+use candor_policy::Snapshot;
+use tokio::sync::watch;
+
+use crate::board::Board;
+use crate::stop::Stop;
+
+/// The agent as ingest sees it.
+struct Front(Rc<Board>);
+
+impl Agent for Front {
+    fn desk(&self) -> Option<Rc<Desk>> {
+        self.0.view().map(|view| view.desk())
+    }
+
+    fn terms(&self) -> Terms {
+        let (level, has_receiver) = match self.0.view() {
+            Some(view) => view.collects(),
+            None => (self.0.snapshot().effective.level.effective, false),
+        };
+        Terms { level, has_receiver, registry: self.0.providers() }
+    }
+}
+
+/// Lets local programs in until the stop, wherever `policy` says at the moment.
+pub(crate) async fn run(
+    board: Rc<Board>,
+    layout: Layout,
+    mut policy: watch::Receiver<Arc<Snapshot>>,
+    mut stop: Stop,
+) {
+    let first = settings(&policy.borrow_and_update(), &layout);
+    let (told, settings_now) = watch::channel(first);
+    let following = async {
+        while policy.changed().await.is_ok() {
+            let wanted = settings(&policy.borrow_and_update(), &layout);
+            told.send_if_modified(|now| {
+                let is_new = *now != wanted;
+                *now = wanted;
+                is_new
+            });
+        }
+        std::future::pending::<()>().await;
+    };
+    let front = Rc::new(Front(board));
+    let serving = candor_ingest::serve(settings_now, Limits::default(), front, stop.requested());
+    tokio::select! {
+        () = serving => {}
+        () = following => {}
+    }
+}
+
+fn settings(snapshot: &Snapshot, layout: &Layout) -> Settings {
+    let ingest = &snapshot.config.ingest;
+    Settings { socket: ingest.socket.then(|| layout.otlp()), http: ingest.otlp_http }
+}
