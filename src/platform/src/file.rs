@@ -118,6 +118,16 @@ pub fn append_line(path: &Path, line: &str, mode: u32) -> Result<(), FileError> 
     append(path, line, mode).map_err(|source| FileError::Append { path: path.to_owned(), source })
 }
 
+/// Opens a file of ours to read it and to append to it, and makes it where there is none, for us alone.
+/// A symbolic link at `path` is refused.
+///
+/// # Errors
+/// [`FileError::Append`].
+pub fn open_private(path: &Path) -> Result<File, FileError> {
+    imp::open_append(path, 0o600)
+        .map_err(|source| FileError::Append { path: path.to_owned(), source })
+}
+
 /// Makes a directory that only we (and root; SYSTEM and Administrators) may enter, or makes an
 /// existing one so. Missing parents are made with ordinary permissions.
 ///

@@ -38,7 +38,8 @@ pub use browser::{behind_sudo, hand_over, has_screen, loopback_owner, open_page}
 pub use clock::{Clock, ManualClock, SystemClock, boot_id};
 pub use endpoint::{BindError, Listener, Stream, connect};
 pub use file::{
-    FileError, Trust, append_line, create_private_dir, sync_dir, trust, trust_of, write_atomic,
+    FileError, Trust, append_line, create_private_dir, open_private, sync_dir, trust, trust_of,
+    write_atomic,
 };
 pub use layout::{Endpoint, Layout, ROOT_VARIABLE};
 pub use lock::InstanceLock;
