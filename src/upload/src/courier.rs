@@ -2,6 +2,7 @@
 //! keeps it from one request to the next, lets it go with itself.
 //!
 //! # Invariants
+//! - Every attempt is in the journal before its first byte leaves, and its outcome after it.
 //! - One link at a time; a link that broke is never used again.
 //! - A request is repeated at once only where a kept link turned out to be closed: the server had
 //!   ended an idle connection, which is no failure. Everything else is an answer.
@@ -9,8 +10,11 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use candor_journal::Journal;
+
 use crate::answer::Answer;
 use crate::http::{Link, Post};
+use crate::logbook::note;
 use crate::tls::Session;
 use crate::{Destination, Endpoint, Timing};
 
@@ -19,6 +23,7 @@ pub(crate) struct Courier<'a> {
     destination: &'a Destination,
     timing: &'a Timing,
     sent: &'a Arc<AtomicU64>,
+    journal: Option<&'a Journal>,
     link: Option<Link>,
 }
 
@@ -28,7 +33,12 @@ impl<'a> Courier<'a> {
         timing: &'a Timing,
         sent: &'a Arc<AtomicU64>,
     ) -> Self {
-        Self { destination, timing, sent, link: None }
+        Self { destination, timing, sent, journal: None, link: None }
+    }
+
+    /// The same, with a journal that every attempt is written into.
+    pub(crate) fn with_journal(self, journal: Option<&'a Journal>) -> Self {
+        Self { journal, ..self }
     }
 
     /// Where it goes.
@@ -71,7 +81,15 @@ impl<'a> Courier<'a> {
                 Err(answer) => return answer,
             },
         };
+        let whereto = (&self.destination.endpoint, link.session);
+        let noted = match self.journal {
+            Some(journal) => Some(note(journal, post, whereto, self.timing.wall).await),
+            None => None,
+        };
         let answer = link.post(self.destination, post, self.timing).await;
+        if let Some(noted) = noted {
+            noted.end(&answer).await;
+        }
         if matches!(answer, Answer::Http { .. }) {
             self.link = Some(link);
         }

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use candor_journal::Journal;
 use candor_model::{Kind, Level};
 use candor_otlp::{Part, request_body};
 use candor_spool::{Parcel, Row, RowId, Spool, SpoolError, Want};
@@ -32,6 +33,7 @@ use crate::decision::{self, Decision, Now, between, decide, is_outage};
 use crate::herald::Herald;
 use crate::http::Post;
 use crate::inbox::Inbox;
+use crate::logbook::runs;
 use crate::pace::Pace;
 use crate::route::Route;
 use crate::sizing::Sizing;
@@ -55,6 +57,8 @@ pub(crate) struct Memory {
     pub(crate) herald: Herald,
     /// Bytes written to the network.
     pub(crate) sent: Arc<AtomicU64>,
+    /// Where every request is written down.
+    pub(crate) journal: Option<Journal>,
 }
 
 /// What a drain is to do.
@@ -163,7 +167,9 @@ impl Drain<'_> {
     /// Sends to one endpoint.
     async fn serve(&mut self, destination: &Destination, inbox: &mut Inbox) -> Outcome {
         let sent = Arc::clone(&self.memory.sent);
-        let mut courier = Courier::new(destination, self.timing, &sent);
+        let journal = self.memory.journal.clone();
+        let courier = Courier::new(destination, self.timing, &sent);
+        let mut courier = courier.with_journal(journal.as_ref());
         self.progress.outage = false;
         let outcome = self.empty(&mut courier, inbox).await;
         if !matches!(outcome, Outcome::Interrupted) {
@@ -294,6 +300,7 @@ impl Drain<'_> {
     /// The request for these rows, if the day has room for it.
     fn post(&self, kind: Kind, rows: Vec<Row>) -> Result<Post, Outcome> {
         let body = assemble(kind, &self.settings.resource, &rows);
+        let runs = runs(&rows);
         drop(rows);
         let compression = self.compression();
         let body = compress(body, compression).map_err(|error| {
@@ -303,7 +310,7 @@ impl Drain<'_> {
             ))
         })?;
         self.admit(body.len())?;
-        Ok(Post { kind, body: body.into(), compression })
+        Ok(Post { kind, body: body.into(), compression, runs })
     }
 
     fn compression(&self) -> Compression {

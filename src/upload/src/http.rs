@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use candor_journal::Run;
 use candor_model::Kind;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
@@ -49,6 +50,8 @@ pub(crate) struct Post {
     pub(crate) body: Bytes,
     /// How it was compressed.
     pub(crate) compression: Compression,
+    /// Which records it carries, in their order.
+    pub(crate) runs: Vec<Run>,
 }
 
 /// One request for a document.

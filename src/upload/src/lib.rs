@@ -4,7 +4,7 @@
 //! ```text
 //! spool -> uploader -> body -> http -> tls (verifier) -> dial -> endpoint, or proxy -> endpoint
 //!    ^         |                |
-//!    +- decision <--- answer <--+
+//!    +- decision <--- answer <--+------> journal (before the first byte, and after the answer)
 //! ```
 //! [`decision`] is pure; everything that waits or sends is a thin shell around it.
 //!
@@ -26,6 +26,7 @@ mod fetch;
 mod herald;
 mod http;
 mod inbox;
+mod logbook;
 mod pace;
 mod phase;
 pub mod pins;

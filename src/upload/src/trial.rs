@@ -154,7 +154,8 @@ fn judge(destination: &Destination, report: &Report) -> (Step, Option<Step>) {
 /// Posts a request without a record, as the uploader posts one with some.
 async fn accepts(destination: &Destination, timing: &Timing) -> Step {
     let sent = Arc::new(AtomicU64::new(0));
-    let post = Post { kind: Kind::Log, body: Bytes::new(), compression: Compression::None };
+    let (body, runs) = (Bytes::new(), Vec::new());
+    let post = Post { kind: Kind::Log, body, compression: Compression::None, runs };
     let answer = match Link::open(destination, timing, &sent).await {
         Err(answer) => answer,
         Ok(mut link) => {

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use candor_journal::Journal;
 use candor_model::Level;
 use candor_spool::{Ledger, Spool};
 use tokio::sync::{mpsc, watch};
@@ -52,6 +53,7 @@ pub struct Uploader {
     status: watch::Sender<UploadStatus>,
     tell_gaps: Option<TellGaps>,
     look: Option<Look>,
+    journal: Option<Journal>,
 }
 
 impl Uploader {
@@ -62,7 +64,8 @@ impl Uploader {
             last_success: spool.ledger().last_upload,
             ..UploadStatus::default()
         });
-        (Self { spool, timing: Timing::default(), status, tell_gaps: None, look: None }, seen)
+        let timing = Timing::default();
+        (Self { spool, timing, status, tell_gaps: None, look: None, journal: None }, seen)
     }
 
     /// The same with other time limits, clock and jitter.
@@ -81,6 +84,12 @@ impl Uploader {
     #[must_use]
     pub fn with_look(self, look: Look) -> Self {
         Self { look: Some(look), ..self }
+    }
+
+    /// The same with a journal of what leaves.
+    #[must_use]
+    pub fn with_journal(self, journal: Journal) -> Self {
+        Self { journal: Some(journal), ..self }
     }
 
     /// Runs until `stop` holds a budget (or its sender is gone): then what waits is sent once more,
@@ -106,6 +115,7 @@ impl Uploader {
             pace: Pace::default(),
             herald: Herald::new(self.tell_gaps),
             sent: Arc::new(AtomicU64::new(0)),
+            journal: self.journal,
         };
         let jitter = settings.interval.min(JITTER);
         let first = Instant::now() + between(Duration::ZERO, jitter, (self.timing.random)());
@@ -166,6 +176,8 @@ impl Running {
                 Wake::Due => {
                     self.survey().await;
                     self.publish();
+                    let now = (self.timing.wall)();
+                    self.journal(move |journal| journal.tidy(now)).await;
                     self.drain(self.timetable.allowed(), false).await;
                 }
                 Wake::Security => {
@@ -175,6 +187,7 @@ impl Running {
         }
         let drained = matches!(self.phase, Phase::Idle { .. }) && self.send_last().await;
         self.answer(drained);
+        self.journal(Journal::sync).await;
     }
 
     /// Asks what the host runs on, where that decides and anything could be sent.
@@ -267,6 +280,14 @@ impl Running {
             tracing::warn!(error = crate::tls::chain(&error), "what lingers is not committed");
         }
         self.drain(Level::Full, unlimited).await
+    }
+
+    /// Has the journal do something beside the runtime's thread.
+    async fn journal(&self, work: impl FnOnce(&Journal) + Send + 'static) {
+        if let Some(journal) = self.memory.journal.clone() {
+            // What does not come about is said by the journal.
+            let _done = tokio::task::spawn_blocking(move || work(&journal)).await;
+        }
     }
 
     fn answer(&mut self, drained: bool) {
