@@ -135,7 +135,10 @@ fn places(layers: &[Layer], kind: LayerKind) -> impl Iterator<Item = &Layer> {
 }
 
 /// The place that decides a word, and the word.
-fn deciding<T>(layers: &[Layer], word: impl Fn(&Words) -> Option<T>) -> Option<(&Layer, T)> {
+pub(crate) fn deciding<T>(
+    layers: &[Layer],
+    word: impl Fn(&Words) -> Option<T>,
+) -> Option<(&Layer, T)> {
     PRECEDENCE.into_iter().filter(|kind| *kind != LayerKind::Remote).find_map(|kind| {
         places(layers, kind).find_map(|layer| Some((layer, word(layer.reading.words()?)?)))
     })

@@ -32,7 +32,7 @@ use crate::layer::{Layer, LayerKind, Reading, Weight};
 use crate::providers::ProviderFiles;
 use crate::raise::{Now, Until, raise_of, settle};
 use crate::remote::{Held, Origin};
-use crate::resolve::{merge, resolve, would_be, would_upload};
+use crate::resolve::{deciding, merge, resolve, would_be, would_upload};
 
 /// All that was read at one moment, and what follows from it.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +58,13 @@ impl Snapshot {
     /// See there.
     pub fn would_be(&self, level: Level) -> Result<LevelDecision, Refusal> {
         would_be(&self.layers, level)
+    }
+
+    /// The place that forbids showing what this host tells, where one does.
+    #[must_use]
+    pub fn viewer_disabled_by(&self) -> Option<&str> {
+        let stated = deciding(&self.layers, |words| words.disable_diagnostic_data_viewer);
+        stated.filter(|(_, disabled)| *disabled).map(|(layer, _)| layer.source.as_str())
     }
 
     /// As [`would_upload`].

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use candor_journal::{Bounds, Journal};
 use candor_platform::{Clock, InstanceLock, Layout, Listener, SystemClock};
 use candor_policy::trail::Trail;
 use candor_policy::{Operator, Snapshot, Sources};
@@ -13,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::api::Api;
 use crate::board::{Board, Rest};
+use crate::chronicle::Archive;
 use crate::engine::Ground;
 use crate::failure::Failure;
 use crate::governor::{Governor, Request};
@@ -82,6 +84,7 @@ impl Prepared {
         let (requests, waiting) = mpsc::channel(REQUESTS);
         let layout = self.layout.clone();
         let trail = Trail::at(&layout.audit_trail());
+        let journal = Journal::new(&self.layout.state_dir(), Bounds::default());
         let mut governor = Governor {
             operator: Operator::new(&self.layout),
             trail: trail.clone(),
@@ -92,13 +95,14 @@ impl Prepared {
                 host: self.host,
                 clock,
                 governor: requests.clone(),
+                journal: journal.clone(),
             },
             engine: None,
             retry_at: None,
             notice: Notice::default(),
         };
         governor.begin().await?;
-        let api = Api { board, requests: requests.clone(), trail };
+        let api = Api { board, requests: requests.clone(), trail, archive: Archive::new(journal) };
         let outcome =
             conduct(governor, waiting, Control { layout, api, first: Some(listener) }, async {
                 ready();

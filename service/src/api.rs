@@ -8,9 +8,10 @@ use std::rc::Rc;
 
 use candor_control::Service;
 use candor_control::protocol::{
-    AuditReport, DeadRecords, DisableRequest, ExplainedLayer, Explanation, FlushDone, FlushRequest,
-    History, LevelChanged, LevelRequest, LevelStatus, ProviderChanged, ProviderRequest, Providers,
-    Refusal, Reloaded, ReplayRequest, Replayed, Stats, Status, UploadChanged,
+    AuditReport, DeadRecords, DisableRequest, EventDetail, EventPage, EventsRequest,
+    ExplainedLayer, Explanation, FlushDone, FlushRequest, History, JournalPage, JournalRequest,
+    LevelChanged, LevelRequest, LevelStatus, ProviderChanged, ProviderRequest, Providers, Refusal,
+    Reloaded, ReplayRequest, Replayed, Stats, Status, UploadChanged, Volume,
 };
 use candor_platform::Peer;
 use candor_policy::trail::{Author, Trail};
@@ -18,6 +19,7 @@ use candor_spool::Spool;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::board::Board;
+use crate::chronicle::Archive;
 use crate::governor::Request;
 
 /// What answers.
@@ -26,6 +28,8 @@ pub(crate) struct Api {
     pub(crate) board: Rc<Board>,
     pub(crate) requests: mpsc::Sender<Request>,
     pub(crate) trail: Trail,
+    /// What left, also while telemetry is off.
+    pub(crate) archive: Archive,
 }
 
 impl Api {
@@ -120,7 +124,7 @@ impl Service for Api {
     }
 
     async fn audit(&self, _peer: &Peer) -> Result<AuditReport, Refusal> {
-        crate::store::audit(&self.spool()?).await
+        crate::store::audit(&self.spool()?, self.archive.journal()).await
     }
 
     async fn dead_letters(&self, _peer: &Peer) -> Result<DeadRecords, Refusal> {
@@ -129,6 +133,26 @@ impl Service for Api {
 
     async fn history(&self, _peer: &Peer) -> Result<History, Refusal> {
         Ok(crate::history::history(&self.trail))
+    }
+
+    async fn events(&self, _peer: &Peer, request: EventsRequest) -> Result<EventPage, Refusal> {
+        self.archive.events(&self.board, request).await
+    }
+
+    async fn event(&self, _peer: &Peer, seq: u64) -> Result<EventDetail, Refusal> {
+        self.archive.event(&self.board, seq).await
+    }
+
+    async fn journal(&self, _peer: &Peer, request: JournalRequest) -> Result<JournalPage, Refusal> {
+        self.archive.page(&self.board, request).await
+    }
+
+    async fn journal_body(&self, _peer: &Peer, number: u64) -> Result<Vec<u8>, Refusal> {
+        self.archive.body(&self.board, number).await
+    }
+
+    async fn volume(&self, _peer: &Peer, days: usize) -> Result<Volume, Refusal> {
+        self.archive.volume(&self.board, days).await
     }
 
     async fn replay(&self, _peer: &Peer, request: ReplayRequest) -> Result<Replayed, Refusal> {

@@ -14,13 +14,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use candor_ingest::{Desk, DeskSettings};
+use candor_journal::{Bounds, Journal};
 use candor_model::events::agent::{FailedProbe, Settings};
 use candor_model::{DropReason, Level};
 use candor_pipeline::{Pipeline, PipelineSettings};
 use candor_platform::{Clock, Layout};
-use candor_policy::Snapshot;
 use candor_policy::remote::Held;
 use candor_policy::trail::Trail;
+use candor_policy::{Config, Snapshot};
 use candor_probes::{Host, Probe, ProbeStatus};
 use candor_spool::{Ledger, Spool};
 use candor_upload::{Command, TellGaps, UploadSettings, UploadStatus, Uploader};
@@ -55,6 +56,8 @@ pub(crate) struct Ground {
     pub(crate) clock: Arc<dyn Clock>,
     /// Where fetched settings go.
     pub(crate) governor: mpsc::Sender<Request>,
+    /// Where what leaves is written down.
+    pub(crate) journal: Journal,
 }
 
 /// The parts that tasks are made from, again and again if need be.
@@ -82,6 +85,7 @@ struct Parts {
     gaps: GapAsks,
     /// Made when the first local program sends something.
     desk: OnceCell<Rc<Desk>>,
+    journal: Journal,
 }
 
 /// A running engine.
@@ -144,7 +148,9 @@ impl Engine {
             tell_gaps,
             gaps: Rc::new(Mutex::new(gaps)),
             desk: OnceCell::new(),
+            journal: ground.journal.clone(),
         });
+        parts.journal.configure(journal_bounds(&snapshot.config));
         parts.settings.set(first.settings.clone());
         parts.probe_settings.limit_logs.set(first.limit_logs);
         let mut supervisor = Supervisor::default();
@@ -184,6 +190,7 @@ impl Engine {
             self.change_level(old, new).await;
         }
         self.change_bounds(spool_settings(&self.state_dir, &snapshot.config)).await;
+        self.parts.journal.configure(journal_bounds(&snapshot.config));
         self.parts.settings.set(plan.settings.clone());
         self.parts.probe_settings.limit_logs.set(plan.limit_logs);
         self.plan.send_replace(plan);
@@ -307,6 +314,11 @@ impl Engine {
     }
 }
 
+/// What the journal may take, as configured.
+const fn journal_bounds(config: &Config) -> Bounds {
+    Bounds { max_bytes: config.journal.max_bytes, max_age: config.journal.max_age }
+}
+
 /// What the probes are told of this installation.
 fn probe_settings(identity: &Identity, state_dir: &Path) -> candor_probes::Settings {
     let pseudonyms = identity.pseudonyms.clone();
@@ -399,6 +411,7 @@ impl Parts {
         let host = self.host.clone();
         let uploader =
             uploader.with_herald(self.tell_gaps.clone()).with_look(Arc::new(move || look(&host)));
+        let uploader = uploader.with_journal(self.journal.clone());
         uploader.run(self.upload.clone(), commands, self.stop.clone())
     }
 }
@@ -444,6 +457,11 @@ impl View {
     /// The store.
     pub(crate) fn spool(&self) -> Spool {
         self.0.spool.clone()
+    }
+
+    /// Calls of fsync by what the engine keeps, since the start.
+    pub(crate) fn fsyncs(&self) -> u64 {
+        self.0.spool.ledger().fsyncs + self.0.journal.fsyncs()
     }
 
     /// The id of this boot, as it is sent.

@@ -20,6 +20,7 @@
 mod agent;
 mod api;
 mod board;
+mod chronicle;
 mod collect;
 mod engine;
 mod failure;

@@ -171,6 +171,6 @@ fn cost(board: &Board, ledger: &Ledger) -> CostStatus {
         cpu_ms: u64::try_from(usage.cpu.as_millis()).unwrap_or(u64::MAX),
         wakeups: usage.wakeups,
         bytes_uploaded: board.view().map_or(0, |view| view.upload().bytes_uploaded),
-        fsyncs: ledger.fsyncs,
+        fsyncs: board.view().map_or(ledger.fsyncs, |view| view.fsyncs()),
     }
 }

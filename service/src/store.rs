@@ -6,27 +6,46 @@
 //! On failure the store's words are the refusal's.
 
 use candor_control::protocol::{
-    AuditReport, Code, DeadRecord, DeadRecords, GapRange, Refusal, Replayed,
+    AuditReport, Code, DeadRecord, DeadRecords, GapRange, JournalAudit, Refusal, Replayed,
 };
+use candor_journal::Journal;
 use candor_pipeline::rfc3339;
 use candor_spool::{DeadLetter, Gap, Spool, SpoolError};
 use serde_json::Value;
 
 /// Reads every row and compares.
-pub(crate) async fn audit(spool: &Spool) -> Result<AuditReport, Refusal> {
+pub(crate) async fn audit(spool: &Spool, journal: &Journal) -> Result<AuditReport, Refusal> {
+    let left = verify_journal(journal.clone()).await?;
     let verdict = spool.verify().await.map_err(|error| refused(&error))?;
     let gaps = spool.gaps().await.map_err(|error| refused(&error))?;
     let ledger = spool.ledger();
     Ok(AuditReport {
-        sound: verdict.is_sound(),
-        findings: verdict.findings(),
+        sound: verdict.is_sound() && left.is_sound(),
+        findings: [verdict.findings(), left.findings()].concat(),
         generated: ledger.generated,
         uploaded: ledger.uploaded,
         dropped: ledger.dropped.total(),
         pending: verdict.pending_by_ledger,
         pending_by_rows: verdict.pending_by_rows,
         gaps: gaps.iter().map(range).collect(),
+        journal: JournalAudit {
+            entries: left.entries,
+            first: left.first,
+            last: left.last,
+            bytes: left.bytes,
+            holes: left.holes,
+            torn_bytes: left.torn,
+            changed: left.changed,
+        },
     })
+}
+
+/// Reads all that is kept of what left, beside the runtime's thread.
+async fn verify_journal(journal: Journal) -> Result<candor_journal::Verdict, Refusal> {
+    let verify = move || journal.reader().and_then(|reader| reader.verify());
+    let done = tokio::task::spawn_blocking(verify).await;
+    let done = done.map_err(|_| Refusal::failed("the agent is stopping"))?;
+    done.map_err(|error| Refusal::failed(crate::failure::chain(&error)))
 }
 
 fn range(gap: &Gap) -> GapRange {

@@ -22,9 +22,10 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::protocol::{
-    AuditReport, DeadRecords, DisableRequest, ErrorBody, Explanation, FlushDone, FlushRequest,
-    History, LevelChanged, LevelRequest, LevelStatus, ProviderChanged, ProviderRequest, Providers,
-    Refusal, Reloaded, ReplayRequest, Replayed, Stats, Status, UploadChanged,
+    AuditReport, DeadRecords, DisableRequest, ErrorBody, EventDetail, EventPage, EventsRequest,
+    Explanation, FlushDone, FlushRequest, History, JournalPage, JournalRequest, LevelChanged,
+    LevelRequest, LevelStatus, ProviderChanged, ProviderRequest, Providers, Refusal, Reloaded,
+    ReplayRequest, Replayed, Stats, Status, UploadChanged,
 };
 use crate::route::{self, Call};
 
@@ -240,6 +241,43 @@ impl Client {
         request: &ProviderRequest,
     ) -> Result<ProviderChanged, ClientError> {
         self.ask(Call::SwitchProvider, Some(request.json())).await
+    }
+
+    /// Which events there are, and what became of each.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn events(&self, request: &EventsRequest) -> Result<EventPage, ClientError> {
+        self.read(&format!("{}{}", route::of(Call::Events).path, request.to_query())).await
+    }
+
+    /// One event in full.
+    ///
+    /// # Errors
+    /// [`ClientError`]; not found where nothing is known of such a number.
+    pub async fn event(&self, seq: u64) -> Result<EventDetail, ClientError> {
+        self.read(&route::path_with(Call::Event, seq)).await
+    }
+
+    /// What left.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn journal(&self, request: JournalRequest) -> Result<JournalPage, ClientError> {
+        self.read(&format!("{}{}", route::of(Call::Journal).path, request.to_query())).await
+    }
+
+    /// The exact bytes of a request that left.
+    ///
+    /// # Errors
+    /// [`ClientError`]; not found where there is no such entry.
+    pub async fn journal_body(&self, number: u64) -> Result<Bytes, ClientError> {
+        self.fetch(&route::path_with(Call::JournalBody, number)).await.map(|got| got.bytes)
+    }
+
+    async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        let fetched = self.fetch(path).await?;
+        serde_json::from_slice(&fetched.bytes).map_err(|source| self.bad(StatusCode::OK, source))
     }
 
     /// One reading request by its path and query, its answer as it came: for whoever passes it on unread.

@@ -11,8 +11,10 @@
 
 mod answer;
 mod emit;
+mod events;
 mod history;
 mod provider;
+mod query;
 mod refusal;
 mod request;
 mod status;
@@ -23,6 +25,11 @@ pub use answer::{
     UploadChanged,
 };
 pub use emit::{EmitRecord, EmitRefusal, EmitRequest, Emitted};
+pub(crate) use events::days;
+pub use events::{
+    DayVolume, Event, EventDetail, EventPage, EventsRequest, FieldDetail, JournalEntry,
+    JournalHole, JournalPage, JournalRequest, LevelVolume, STATES, Volume,
+};
 pub use history::{Change, History};
 pub use provider::{ProviderChanged, ProviderStatus, Providers};
 pub(crate) use refusal::ErrorBody;
@@ -32,4 +39,4 @@ pub use request::{DisableRequest, FlushRequest, LevelRequest, ProviderRequest, R
 pub use status::{
     CostStatus, EventCounts, LevelStatus, LossBound, ProbeStatus, SpoolStatus, Status, UploadStatus,
 };
-pub use store::{AuditReport, DeadRecord, DeadRecords, GapRange, Replayed};
+pub use store::{AuditReport, DeadRecord, DeadRecords, GapRange, JournalAudit, Replayed};

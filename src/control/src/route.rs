@@ -30,6 +30,11 @@ pub(crate) enum Call {
     History,
     Providers,
     SwitchProvider,
+    Events,
+    Event,
+    Journal,
+    JournalBody,
+    Volume,
 }
 
 /// One line of the table.
@@ -62,7 +67,7 @@ pub(crate) const ORDINARY: Duration = Duration::from_secs(30);
 /// A flush that waits lasts as long as the upload does.
 const FLUSH: Duration = Duration::from_mins(2);
 
-static ROUTES: [Route; 15] = [
+static ROUTES: [Route; 20] = [
     get(Call::Status, "/v1/status", Role::Anyone),
     get(Call::Level, "/v1/level", Role::Anyone),
     get(Call::Explain, "/v1/explain", Role::Anyone),
@@ -80,6 +85,12 @@ static ROUTES: [Route; 15] = [
     get(Call::History, "/v1/history", Role::Reader),
     get(Call::Providers, "/v1/providers", Role::Anyone),
     post(Call::SwitchProvider, "/v1/providers", ORDINARY),
+    // Content: what this host tells, and told.
+    get(Call::Events, "/v1/events", Role::Reader),
+    get(Call::Event, "/v1/events/{seq}", Role::Reader),
+    get(Call::Journal, "/v1/journal", Role::Reader),
+    get(Call::JournalBody, "/v1/journal/{number}/body", Role::Reader),
+    get(Call::Volume, "/v1/volume", Role::Reader),
 ];
 
 const fn get(call: Call, path: &'static str, role: Role) -> Route {
@@ -94,13 +105,45 @@ const fn post(call: Call, path: &'static str, deadline: Duration) -> Route {
 /// The route of a request.
 pub(crate) fn find(method: &Method, path: &str) -> Result<&'static Route, Missing> {
     let mut others = Vec::new();
-    for route in ROUTES.iter().filter(|route| route.path == path) {
+    for route in ROUTES.iter().filter(|route| matches(route.path, path)) {
         if route.method == method {
             return Ok(route);
         }
         others.push(route.method.as_str());
     }
     Err(if others.is_empty() { Missing::Path } else { Missing::Method(others) })
+}
+
+/// Whether a path is one of a route's: a part in braces stands for any number.
+fn matches(route: &str, path: &str) -> bool {
+    let mut wanted = route.split('/');
+    let mut parts = path.split('/');
+    loop {
+        match (wanted.next(), parts.next()) {
+            (None, None) => return true,
+            (Some(wanted), Some(part)) if wanted == part => {}
+            (Some(wanted), Some(part)) if wanted.starts_with('{') && number_in(part).is_some() => {}
+            _ => return false,
+        }
+    }
+}
+
+fn number_in(part: &str) -> Option<u64> {
+    part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok())?
+}
+
+/// The number that a path holds, of those that hold one.
+pub(crate) fn number(path: &str) -> Option<u64> {
+    path.split('/').find_map(number_in)
+}
+
+/// The path of a route with its number put in.
+pub(crate) fn path_with(call: Call, number: u64) -> String {
+    let filled = |part: &str| {
+        if part.starts_with('{') { number.to_string() } else { part.to_owned() }
+    };
+    let parts = of(call).path.split('/').map(filled);
+    parts.collect::<Vec<_>>().join("/")
 }
 
 /// The route of a call.
@@ -117,7 +160,21 @@ mod tests {
     fn every_call_finds_its_own_route() {
         for route in &ROUTES {
             assert_eq!(of(route.call).call, route.call);
-            assert_eq!(find(&route.method, route.path).unwrap().call, route.call);
+            let path = path_with(route.call, 7);
+            assert_eq!(find(&route.method, &path).unwrap().call, route.call);
+        }
+    }
+
+    #[test]
+    fn a_number_in_a_path_is_found_and_put_in() {
+        let path = path_with(Call::JournalBody, 17);
+        assert_eq!(path, "/v1/journal/17/body");
+        assert_eq!(number(&path), Some(17));
+        assert_eq!(find(&Method::GET, &path).unwrap().call, Call::JournalBody);
+        for path in
+            ["/v1/events/", "/v1/events/-1", "/v1/events/1/2", "/v1/events/99999999999999999999"]
+        {
+            assert_eq!(find(&Method::GET, path).unwrap_err(), Missing::Path, "{path}");
         }
     }
 

@@ -22,9 +22,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::protocol::{
-    AuditReport, DeadRecords, DisableRequest, Explanation, FlushDone, FlushRequest, History,
-    LevelChanged, LevelRequest, LevelStatus, ProviderChanged, ProviderRequest, Providers, Refusal,
-    Reloaded, ReplayRequest, Replayed, Stats, Status, UploadChanged,
+    AuditReport, DeadRecords, DisableRequest, EventDetail, EventPage, EventsRequest, Explanation,
+    FlushDone, FlushRequest, History, JournalPage, JournalRequest, LevelChanged, LevelRequest,
+    LevelStatus, ProviderChanged, ProviderRequest, Providers, Refusal, Reloaded, ReplayRequest,
+    Replayed, Stats, Status, UploadChanged, Volume,
 };
 
 mod answer;
@@ -92,6 +93,33 @@ pub trait Service {
 
     /// The latest changes of level, upload, endpoint and pins.
     fn history(&self, peer: &Peer) -> impl Future<Output = Result<History, Refusal>>;
+
+    /// Which events there are, and what became of each.
+    fn events(
+        &self,
+        peer: &Peer,
+        request: EventsRequest,
+    ) -> impl Future<Output = Result<EventPage, Refusal>>;
+
+    /// One event in full.
+    fn event(&self, peer: &Peer, seq: u64) -> impl Future<Output = Result<EventDetail, Refusal>>;
+
+    /// What left.
+    fn journal(
+        &self,
+        peer: &Peer,
+        request: JournalRequest,
+    ) -> impl Future<Output = Result<JournalPage, Refusal>>;
+
+    /// The exact bytes of a request that left.
+    fn journal_body(
+        &self,
+        peer: &Peer,
+        number: u64,
+    ) -> impl Future<Output = Result<Vec<u8>, Refusal>>;
+
+    /// How much left on each of the last days.
+    fn volume(&self, peer: &Peer, days: usize) -> impl Future<Output = Result<Volume, Refusal>>;
 
     /// Makes a new record of a dead letter.
     fn replay(

@@ -19,9 +19,11 @@ use crate::frame::split_frame;
 use crate::{DecodedRecord, ResourceAttributes, keys};
 
 mod message;
+mod place;
 mod value;
 mod walk;
 
+pub use place::{Place, decode_at, name_of, places};
 use value::{pairs, take_text};
 use walk::fields;
 

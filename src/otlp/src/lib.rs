@@ -34,8 +34,8 @@ mod transcode;
 mod wire;
 
 pub use decode::{
-    DecodeError, MAX_RECORD_BYTES, MAX_RECORDS, decode_body, decode_each, decode_frame,
-    decode_request,
+    DecodeError, MAX_RECORD_BYTES, MAX_RECORDS, Place, decode_at, decode_body, decode_each,
+    decode_frame, decode_request, name_of, places,
 };
 pub use decoded::{
     Buckets, DecodedPoint, DecodedRecord, LogFacts, PointValue, ResourceAttributes, SpanEvent,

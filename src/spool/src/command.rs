@@ -43,6 +43,7 @@ pub(crate) enum Command {
     GapsTold(Vec<Gap>, Done<()>),
     Renew(Done<u64>),
     Page(u64, usize, Done<Vec<(Kind, Row)>>),
+    PageBefore(u64, usize, Done<Vec<(Kind, Row)>>),
     Settle(Vec<Range>, Vec<Range>, Done<Settled>),
     Verify(Done<Verdict>),
     Close(Done<()>),

@@ -47,6 +47,7 @@ mod identity;
 mod lanes;
 mod ledger;
 mod linger;
+mod look;
 mod mirror;
 mod offline;
 mod order;

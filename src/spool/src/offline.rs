@@ -27,7 +27,7 @@ use crate::peek;
 use crate::row::Row;
 use crate::settings::{Framing, Settings, Surroundings};
 use crate::store::{Place, Store};
-use crate::{commit, lanes, schema};
+use crate::{commit, lanes, look, schema};
 
 /// Why a store of a stopped agent cannot be looked at.
 #[derive(Debug, Error)]
@@ -256,6 +256,19 @@ impl Offline {
                 None => left_out += 1,
             }
         }
+    }
+
+    /// As [`Spool::page_before`](crate::Spool::page_before).
+    ///
+    /// # Errors
+    /// [`OfflineError::Damaged`] where a page cannot be read.
+    pub fn page_before(
+        &self,
+        before: u64,
+        max_bytes: usize,
+    ) -> Result<Vec<(Kind, Row)>, OfflineError> {
+        look::before(&self.conn, before, max_bytes)
+            .map_err(|error| damaged(&self.dir.join(STORE), StoreError::Sqlite(error)))
     }
 
     /// The dead letters, oldest first; times by the clock at the last commit.

@@ -169,6 +169,19 @@ impl Spool {
         self.ask(|done| Command::Page(after, max_bytes, done)).await
     }
 
+    /// Whole rows from the newest end: those whose first number is below `before`, the newest first; at least
+    /// one, then as many as hold `max_bytes`. Nothing is taken away.
+    ///
+    /// # Errors
+    /// [`SpoolError`].
+    pub async fn page_before(
+        &self,
+        before: u64,
+        max_bytes: usize,
+    ) -> Result<Vec<(Kind, Row)>, SpoolError> {
+        self.ask(|done| Command::PageBefore(before, max_bytes, done)).await
+    }
+
     /// A receiver has these records by another way than an upload, and refused those. Rows that are
     /// gone meanwhile are left out, and so are rows of which not every record is named.
     ///

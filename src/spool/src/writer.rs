@@ -27,7 +27,7 @@ use crate::linger::Linger;
 use crate::row::Parcel;
 use crate::settings::Framing;
 use crate::store::{Store, wants_reopening};
-use crate::{commit, queue, rights};
+use crate::{commit, look, queue, rights};
 
 /// The least pause before a refused commit is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -169,6 +169,9 @@ impl Writer {
             }
             Command::Page(after, bytes, done) => self
                 .reply(done, |w| w.attempt("read what waits", |s| rights::page(s, after, bytes))),
+            Command::PageBefore(before, bytes, done) => self.reply(done, |w| {
+                w.attempt("look at what waits", |s| Ok(look::before(&s.conn, before, bytes)?))
+            }),
             Command::Settle(accepted, rejected, done) => self.reply(done, |w| {
                 w.attempt("settle by a receipt", |s| rights::settle(s, &accepted, &rejected))
             }),

@@ -28,6 +28,27 @@ pub struct AuditReport {
     pub pending_by_rows: u64,
     /// Dropped numbers of which the receiver was not yet told.
     pub gaps: Vec<GapRange>,
+    /// The journal of what left, each hash derived again.
+    pub journal: JournalAudit,
+}
+
+/// What reading the whole journal found; what disagrees stands among the findings.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalAudit {
+    /// Requests that stand there.
+    pub entries: u64,
+    /// The number of the oldest; null where there is none.
+    pub first: Option<u64>,
+    /// The number of the newest.
+    pub last: Option<u64>,
+    /// Bytes on the disk.
+    pub bytes: u64,
+    /// Requests that left and could not be written down.
+    pub holes: u64,
+    /// Bytes of an unfinished end, as a power cut leaves it; the next start cuts it off.
+    pub torn_bytes: u64,
+    /// The numbers of entries that were changed after they were written.
+    pub changed: Vec<u64>,
 }
 
 /// A range of dropped numbers.

@@ -16,8 +16,8 @@ use tokio::time::timeout;
 
 use super::Service;
 use crate::protocol::{
-    Code, DisableRequest, ErrorBody, FlushRequest, LevelRequest, ProviderRequest, Refusal,
-    ReplayRequest, parse_nothing,
+    Code, DisableRequest, ErrorBody, EventsRequest, FlushRequest, JournalRequest, LevelRequest,
+    ProviderRequest, Refusal, ReplayRequest, days, parse_nothing,
 };
 use crate::route::{self, Call, Missing, Route};
 
@@ -52,7 +52,8 @@ pub(super) async fn answer(
     request: Request<Incoming>,
 ) -> Response<Full<Bytes>> {
     match carry_out(service, peer, request).await {
-        Ok(body) => response(StatusCode::OK, body),
+        Ok(Said::Json(body)) => response(StatusCode::OK, body),
+        Ok(Said::Bytes(body)) => as_bytes(response(StatusCode::OK, body)),
         Err(denial) => denied(denial),
     }
 }
@@ -61,15 +62,59 @@ async fn carry_out(
     service: &impl Service,
     peer: &Peer,
     request: Request<Incoming>,
-) -> Result<Vec<u8>, Denial> {
+) -> Result<Said, Denial> {
     let path = request.uri().path();
     let route = route::find(request.method(), path).map_err(|missing| no_route(path, missing))?;
     permit(route, peer)?;
+    let number = route::number(path).unwrap_or_default();
+    let query = request.uri().query().unwrap_or_default().to_owned();
     let work = async {
         let body = read(request.into_body()).await?;
-        call(service, peer, route.call, &body).await
+        match content(service, peer, (route.call, number), &query).await {
+            Some(said) => said,
+            None => call(service, peer, route.call, &body).await.map(Said::Json),
+        }
     };
     timeout(route.deadline, work).await.unwrap_or_else(|_| Err(too_slow(route)))
+}
+
+/// An answer's body.
+enum Said {
+    Json(Vec<u8>),
+    Bytes(Vec<u8>),
+}
+
+/// The routes that show content, which policy can forbid; `None` for the others.
+async fn content(
+    service: &impl Service,
+    peer: &Peer,
+    (call, number): (Call, u64),
+    query: &str,
+) -> Option<Result<Said, Denial>> {
+    let work = async {
+        match call {
+            Call::Events => {
+                let page = service.events(peer, EventsRequest::parse(query)?).await?;
+                json(&page).map(Said::Json)
+            }
+            Call::Event => json(&service.event(peer, number).await?).map(Said::Json),
+            Call::Journal => {
+                let page = service.journal(peer, JournalRequest::parse(query)?).await?;
+                json(&page).map(Said::Json)
+            }
+            Call::JournalBody => Ok(Said::Bytes(service.journal_body(peer, number).await?)),
+            _ => json(&service.volume(peer, days(query)?).await?).map(Said::Json),
+        }
+    };
+    let shows = [Call::Events, Call::Event, Call::Journal, Call::JournalBody, Call::Volume];
+    if !shows.contains(&call) {
+        return None;
+    }
+    Some(work.await.map_err(|denial: Denial| match denial.refusal.code {
+        // Nothing was to be changed: it is not the request that conflicts, it may not be seen.
+        Code::RefusedByPolicy => Denial { status: StatusCode::FORBIDDEN, ..denial },
+        _ => denial,
+    }))
 }
 
 /// Calls the service's method of the route.
@@ -103,6 +148,8 @@ async fn call(
         Call::SwitchProvider => {
             json(&service.switch_provider(peer, ProviderRequest::parse(body)?).await?)
         }
+        // `content` has answered the others.
+        _ => json(&()),
     }
 }
 
@@ -170,6 +217,12 @@ fn denied(denial: Denial) -> Response<Full<Bytes>> {
     if let Some(value) = denial.allow.and_then(|allow| HeaderValue::try_from(allow).ok()) {
         response.headers_mut().insert(ALLOW, value);
     }
+    response
+}
+
+fn as_bytes(mut response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
+    let bytes = HeaderValue::from_static("application/octet-stream");
+    response.headers_mut().insert(CONTENT_TYPE, bytes);
     response
 }
 

@@ -9,9 +9,10 @@ use std::cell::{Cell, RefCell};
 use std::io;
 
 use candor_control::protocol::{
-    AuditReport, DeadRecords, DisableRequest, Explanation, FlushDone, FlushRequest, History,
-    LevelChanged, LevelRequest, LevelStatus, ProviderChanged, ProviderRequest, Providers, Refusal,
-    Reloaded, ReplayRequest, Replayed, Stats, Status, UploadChanged,
+    AuditReport, DeadRecords, DisableRequest, Event, EventDetail, EventPage, EventsRequest,
+    Explanation, FlushDone, FlushRequest, History, JournalPage, JournalRequest, LevelChanged,
+    LevelRequest, LevelStatus, ProviderChanged, ProviderRequest, Providers, Refusal, Reloaded,
+    ReplayRequest, Replayed, Stats, Status, UploadChanged, Volume,
 };
 use candor_control::{Client, Service, serve};
 use candor_platform::{Layout, Listener, Peer, Stream, connect};
@@ -105,6 +106,31 @@ impl Service for Agent {
 
     async fn history(&self, _peer: &Peer) -> Result<History, Refusal> {
         Ok(History::default())
+    }
+
+    async fn events(&self, _peer: &Peer, request: EventsRequest) -> Result<EventPage, Refusal> {
+        if self.locked.get() {
+            return Err(Refusal::refused_by_policy("DisableDiagnosticDataViewer = 1"));
+        }
+        Ok(EventPage { next: request.before, ..EventPage::default() })
+    }
+
+    async fn event(&self, _peer: &Peer, seq: u64) -> Result<EventDetail, Refusal> {
+        let event = Event { seq, state: "sent".into(), ..Event::default() };
+        let content = [("attributes".to_owned(), serde_json::json!({ "a": 1 }))];
+        Ok(EventDetail { event, content: content.into_iter().collect(), ..EventDetail::default() })
+    }
+
+    async fn journal(&self, _peer: &Peer, request: JournalRequest) -> Result<JournalPage, Refusal> {
+        Ok(JournalPage { next: request.before, ..JournalPage::default() })
+    }
+
+    async fn journal_body(&self, _peer: &Peer, number: u64) -> Result<Vec<u8>, Refusal> {
+        Ok(number.to_le_bytes().to_vec())
+    }
+
+    async fn volume(&self, _peer: &Peer, _days: usize) -> Result<Volume, Refusal> {
+        Ok(Volume::default())
     }
 
     async fn replay(&self, peer: &Peer, request: ReplayRequest) -> Result<Replayed, Refusal> {

@@ -7,7 +7,9 @@
 
 use std::time::Duration;
 
-use candor_control::protocol::{Code, DisableRequest, FlushRequest, LevelRequest};
+use candor_control::protocol::{
+    Code, DisableRequest, EventsRequest, FlushRequest, JournalRequest, LevelRequest,
+};
 use candor_control::{Client, ClientError};
 use candor_model::Level;
 use candor_platform::Layout;
@@ -39,6 +41,31 @@ async fn every_call_goes_there_and_back() {
         let expected =
             ["level 1 Some(\"a \\\"look\\\"\")", "enable", "disable true", "flush false", "reload"];
         assert_eq!(*done, expected);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_shown_goes_there_and_back_and_policy_can_forbid_it() {
+    with_server(async |bench| {
+        let request = EventsRequest { before: Some(9), ..EventsRequest::default() };
+        assert_eq!(bench.client.events(&request).await.unwrap().next, Some(9));
+        let event = bench.client.event(17).await.unwrap();
+        assert_eq!((event.event.seq, event.event.state.as_str()), (17, "sent"));
+        assert_eq!(event.content["attributes"]["a"], 1);
+        let page = JournalRequest { before: Some(5), limit: Some(1) };
+        assert_eq!(bench.client.journal(page).await.unwrap().next, Some(5));
+        assert_eq!(bench.client.journal_body(300).await.unwrap(), 300_u64.to_le_bytes()[..]);
+        let fetched = bench.client.fetch("/v1/journal/300/body").await.unwrap();
+        assert_eq!(fetched.content_type, "application/octet-stream");
+        bench.agent.locked.set(true);
+        let error = bench.client.events(&request).await.unwrap_err();
+        assert_eq!(error.exit_code(), 3);
+        let answer = bench.request("GET /v1/events", "").await;
+        assert!(
+            answer.starts_with("HTTP/1.1 403") && answer.contains("refused_by_policy"),
+            "{answer}"
+        );
     })
     .await;
 }

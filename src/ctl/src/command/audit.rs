@@ -1,11 +1,13 @@
-//! `audit`: derives the ledger again from the rows and compares; the daemon does it where one runs.
+//! `audit`: derives the ledger again from the rows, and the journal's hashes from its bytes, and compares; the
+//! daemon does it where one runs.
 
-use candor_control::protocol::{AuditReport, GapRange};
+use candor_control::protocol::{AuditReport, GapRange, JournalAudit};
+use candor_journal::Reader;
 use candor_spool::Offline;
 
 use crate::command::spool::unusable;
 use crate::context::Context;
-use crate::failure::{FAILED, Failure};
+use crate::failure::{FAILED, Failure, chain};
 use crate::shown::Shown;
 use crate::table::Table;
 
@@ -22,6 +24,8 @@ pub(crate) async fn run(context: &Context) -> Result<Shown, Failure> {
 pub(crate) fn own(context: &Context) -> Result<AuditReport, Failure> {
     let store = Offline::open(&context.layout.state_dir()).map_err(|error| unusable(&error))?;
     let audit = store.verify().map_err(|error| unusable(&error))?;
+    let journal = Reader::open(&context.layout.state_dir()).and_then(|reader| reader.verify());
+    let left = journal.map_err(|error| Failure::new(FAILED, chain(&error)))?;
     let range = |gap: &candor_spool::Gap| GapRange {
         first: gap.first,
         last: gap.last,
@@ -29,14 +33,23 @@ pub(crate) fn own(context: &Context) -> Result<AuditReport, Failure> {
         reason: gap.reason.word().to_owned(),
     };
     Ok(AuditReport {
-        sound: audit.is_sound(),
-        findings: audit.findings(),
+        sound: audit.is_sound() && left.is_sound(),
+        findings: [audit.findings(), left.findings()].concat(),
         generated: audit.ledger.generated,
         uploaded: audit.ledger.uploaded,
         dropped: audit.ledger.dropped.total(),
         pending: audit.verdict.pending_by_ledger,
         pending_by_rows: audit.verdict.pending_by_rows,
         gaps: store.gaps().iter().map(range).collect(),
+        journal: JournalAudit {
+            entries: left.entries,
+            first: left.first,
+            last: left.last,
+            bytes: left.bytes,
+            holes: left.holes,
+            torn_bytes: left.torn,
+            changed: left.changed,
+        },
     })
 }
 
@@ -52,12 +65,34 @@ pub(crate) fn text(report: &AuditReport) -> String {
         let range = format!("{} of {}-{}: {}", gap.count, gap.first, gap.last, gap.reason);
         table.row(["gap", "", &range]);
     }
+    let journal = &report.journal;
+    table.row(["journal", &told(journal.entries), &range(journal)]);
+    if journal.holes > 0 {
+        table.row(["", &told(journal.holes), "left and could not be written down"]);
+    }
+    if journal.torn_bytes > 0 {
+        let cut = "bytes of an unfinished end, which the next start cuts off";
+        table.row(["", &told(journal.torn_bytes), cut]);
+    }
     let verdict = if report.sound {
         "everything agrees".to_owned()
     } else {
         format!("not sound: {}", report.findings.join("\nnot sound: "))
     };
     format!("{}{verdict}", table.text())
+}
+
+/// Which requests the journal holds.
+fn range(journal: &JournalAudit) -> String {
+    match (journal.first, journal.last) {
+        (Some(first), Some(last)) => {
+            format!(
+                "requests that left ({first} to {last}), {} bytes, each with its hash",
+                journal.bytes
+            )
+        }
+        _ => "requests that left".to_owned(),
+    }
 }
 
 #[cfg(test)]
