@@ -47,7 +47,7 @@ pub use finding::{Finding, Findings, Severity};
 pub use keys::{Key, Raw, Scope, Word, Words};
 pub use layer::{Layer, LayerKind, PRECEDENCE, Reading, Weight};
 pub use minisign::{BadMinisignKey, MinisignKey};
-pub use operator::{LevelSetting, Operator, OperatorError};
+pub use operator::{FirstSettings, LevelSetting, Operator, OperatorError};
 pub use providers::{ProviderFile, ProviderFiles, SwitchError, Switches};
 pub use raise::{
     BadBootDeadline, BadTime, BootDeadline, Now, Until, WallDeadline, raise_of, settle,

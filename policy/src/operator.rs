@@ -9,7 +9,7 @@
 //! - A setting that is not understood is not overwritten unless the caller says so.
 //! - Upload is never left on by a write of the level, nor the level raised by a write of upload.
 
-use candor_model::Level;
+use candor_model::{Level, Pin};
 use candor_platform::{FileError, Layout};
 
 #[cfg_attr(not(windows), path = "operator/file.rs")]
@@ -17,6 +17,7 @@ use candor_platform::{FileError, Layout};
 mod store;
 mod text;
 
+use crate::address::Url;
 use crate::keys::{Key, Words};
 use crate::layer::Reading;
 use crate::raise::{Until, raise_of};
@@ -63,6 +64,17 @@ pub struct LevelSetting {
     pub reason: Option<String>,
 }
 
+/// What an installer was told; each `None` leaves what stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FirstSettings {
+    /// The level.
+    pub level: Option<Level>,
+    /// Where data goes.
+    pub endpoint: Option<Url>,
+    /// The pins that hold; two at least, or none is stated.
+    pub pins: Vec<Pin>,
+}
+
 /// A key with its new value; `None` removes it.
 type Change = (Key, Option<Value>);
 
@@ -71,6 +83,7 @@ type Change = (Key, Option<Value>);
 enum Value {
     Number(u8),
     Text(String),
+    List(Vec<String>),
 }
 
 /// The operator's setting of one instance.
@@ -144,6 +157,29 @@ impl Operator {
             (Key::UploadEnabled, Some(Value::Number(u8::from(enabled)))),
             (Key::KeepPending, keep),
         ])
+    }
+
+    /// States what an installer was told. A level for a time ends with it.
+    ///
+    /// # Errors
+    /// See [`OperatorError`].
+    pub fn set_first(&self, settings: &FirstSettings) -> Result<(), OperatorError> {
+        self.words()?;
+        let mut changes = Vec::new();
+        if let Some(level) = settings.level {
+            changes.push((Key::AllowTelemetry, Some(Value::Number(level.number()))));
+            let of_a_raise =
+                [Key::AllowTelemetryUntil, Key::AllowTelemetryUntilBoot, Key::AllowTelemetryBefore];
+            changes.extend(of_a_raise.map(|key| (key, None)));
+        }
+        if let Some(endpoint) = &settings.endpoint {
+            changes.push((Key::EventsEndpoint, Some(Value::Text(endpoint.to_string()))));
+        }
+        if !settings.pins.is_empty() {
+            let pins = settings.pins.iter().map(ToString::to_string).collect();
+            changes.push((Key::CertificatePins, Some(Value::List(pins))));
+        }
+        if changes.is_empty() { Ok(()) } else { self.write(&changes) }
     }
 
     fn words(&self) -> Result<Words, OperatorError> {
@@ -249,5 +285,27 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "AllowTelemetry = ");
         operator.clone().replacing().set_level(&level(Level::Full)).unwrap();
         assert_eq!(words(&operator).allow_telemetry, Some(Level::Full));
+    }
+
+    #[test]
+    fn what_an_installer_was_told_stands_beside_the_rest_and_ends_a_raise() {
+        let (_dir, operator, _) = setup();
+        let until = Some(Until::after(&now(), Duration::from_mins(1)));
+        operator.set_upload(false, false).unwrap();
+        operator.set_level(&LevelSetting { level: Level::Full, until, reason: None }).unwrap();
+        operator.set_first(&FirstSettings::default()).unwrap();
+        assert_eq!(words(&operator).allow_telemetry, Some(Level::Full), "nothing was told");
+        let pin = |byte| Pin::from_bytes([byte; 32]);
+        let told = FirstSettings {
+            level: Some(Level::Basic),
+            endpoint: Some("https://telemetry.example.org".parse().unwrap()),
+            pins: vec![pin(1), pin(2)],
+        };
+        operator.set_first(&told).unwrap();
+        let stated = words(&operator);
+        assert_eq!((stated.allow_telemetry, stated.upload_enabled), (told.level, Some(false)));
+        assert!(raise_of(&stated).is_none());
+        assert_eq!(stated.events_endpoint, told.endpoint);
+        assert_eq!(stated.certificate_pins, Some(told.pins));
     }
 }

@@ -19,6 +19,7 @@ use candor_control::protocol::{
 };
 use candor_model::DropReason;
 use candor_model::events::agent::Role;
+use candor_platform::{Message, report_event};
 use candor_policy::remote::{Held, Origin};
 use candor_policy::trail::{Author, Entry, Trail, changes, changes_since, switched};
 use candor_policy::{LevelSetting, Operator, ProviderFiles, Snapshot, Until, Watch};
@@ -348,10 +349,13 @@ impl Governor {
                 "changed"
             );
             self.write(&entry);
+            report_event(Message::of_change(&entry.subject), &sentence(&entry));
         }
         let error = new.config_error.as_ref();
         if let Some(error) = error.filter(|error| old.config_error.as_ref() != Some(error)) {
             tracing::warn!(%error, "agent.toml is not used; the last good one runs on");
+            let text = format!("agent.toml is not used; the last good one runs on: {error}");
+            report_event(Message::BadConfiguration, &text);
         }
     }
 
@@ -369,6 +373,7 @@ impl Governor {
         if let Err(error) = self.switch_on(&snapshot).await {
             let why = chain(&error);
             tracing::error!(error = why, "telemetry is on and cannot start");
+            report_event(Message::CannotStart, &format!("telemetry is on and cannot start: {why}"));
             self.board.set_trouble(Some(why));
             self.retry_at = Some(Instant::now() + AGAIN);
         }
@@ -408,6 +413,13 @@ impl Governor {
 /// Whether the owner, switching telemetry off, wanted to keep what waits.
 fn keeps_pending(snapshot: &Snapshot) -> bool {
     snapshot.effective.words.keep_pending == Some(true)
+}
+
+/// A change in the words of the event log.
+fn sentence(entry: &Entry) -> String {
+    let told = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
+    let by = entry.layer.as_deref().map_or_else(String::new, |layer| format!(", by {layer}"));
+    format!("{}: from {} to {}{by}", entry.subject, told(&entry.from), told(&entry.to))
 }
 
 /// A level that fell because its time had ended is nobody's doing but the agent's.

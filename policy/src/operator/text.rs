@@ -15,6 +15,10 @@ pub(super) fn edit(text: &str, changes: &[Change]) -> String {
     let stated = changes.iter().filter_map(|(key, value)| match value.as_ref()? {
         Value::Number(number) => Some(format!("{} = {number}\n", key.name())),
         Value::Text(text) => Some(format!("{} = {}\n", key.name(), quoted(text))),
+        Value::List(items) => {
+            let items: Vec<_> = items.iter().map(|item| quoted(item)).collect();
+            Some(format!("{} = [{}]\n", key.name(), items.join(", ")))
+        }
     });
     stated.collect::<String>() + &without(text, changes)
 }

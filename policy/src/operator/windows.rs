@@ -18,7 +18,7 @@ use crate::keys::Key;
 use crate::layer::{LayerKind, Reading};
 use crate::source::file::Reader;
 use crate::source::registry::{
-    OPERATOR_KEY, place, read_key, remove_value, write_number, write_text,
+    OPERATOR_KEY, place, read_key, remove_value, write_list, write_number, write_text,
 };
 
 use file::FileStore;
@@ -82,6 +82,7 @@ fn write_one((key, value): &Change) -> io::Result<()> {
     match value {
         Some(Value::Number(number)) => write_number(OPERATOR_KEY, key.name(), *number),
         Some(Value::Text(text)) => write_text(OPERATOR_KEY, key.name(), text),
+        Some(Value::List(items)) => write_list(OPERATOR_KEY, key.name(), items),
         None => remove_value(OPERATOR_KEY, key.name()),
     }
 }

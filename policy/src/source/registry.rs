@@ -16,7 +16,7 @@ use crate::layer::LayerKind;
 mod imp;
 
 #[cfg(windows)]
-pub(crate) use imp::{KeyWatch, read_key, remove_value, write_number, write_text};
+pub(crate) use imp::{KeyWatch, read_key, remove_value, write_list, write_number, write_text};
 
 use crate::document::{WordsFile, unknown_key};
 

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use candor_platform::Layout;
+use candor_platform::{Layout, Message, open_event_log, report_event};
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
@@ -33,7 +33,7 @@ use windows_service::service_control_handler::{
 use windows_service::{define_windows_service, service_dispatcher};
 
 use crate::agent::Prepared;
-use crate::failure::Failure;
+use crate::failure::{Failure, chain};
 use crate::host::console::filter;
 use crate::logging;
 use crate::options::Run;
@@ -80,13 +80,18 @@ fn service_main(_arguments: Vec<OsString>) {
         _ => ServiceControlHandlerResult::NotImplemented,
     };
     let Ok(handle) = register(NAME, handler) else { return };
+    open_event_log();
     let scm = Scm { handle, checkpoint: Arc::default() };
     scm.tell(ServiceState::StartPending, ServiceExitCode::NO_ERROR);
     let outcome = serve(options, &scm, stopped, reloads);
     let code = match &outcome {
-        Ok(()) => ServiceExitCode::NO_ERROR,
+        Ok(()) => {
+            report_event(Message::Stopped, "the agent stopped in order");
+            ServiceExitCode::NO_ERROR
+        }
         Err(failure) => {
             tracing::error!(error = %failure, "the service ends");
+            report_event(Message::Failed, &format!("the agent ends: {}", chain(failure)));
             ServiceExitCode::ServiceSpecific(failure.exit_code().into())
         }
     };
@@ -118,6 +123,8 @@ fn serve(
             starting.store(false, Ordering::Release);
             scm.tell(ServiceState::Running, ServiceExitCode::NO_ERROR);
             tracing::info!("ready");
+            let version = env!("CARGO_PKG_VERSION");
+            report_event(Message::Started, &format!("the agent {version} runs"));
         };
         let ended = async {
             // A sender that is gone means the same.

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use candor_model::Level;
+use candor_model::{Level, Pin};
+use candor_policy::Url;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// See and steer the Candor agent on this host.
@@ -348,13 +349,38 @@ pub struct ServiceOptions {
     pub action: ServiceAction,
 }
 
+/// Options of `service install`.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct InstallOptions {
+    /// The level: 0-3 or its name.
+    #[arg(long, value_parser = unless_empty::<Level>)]
+    pub level: Option<Given<Level>>,
+    /// Where data goes.
+    #[arg(long, value_name = "URL", value_parser = unless_empty::<Url>)]
+    pub endpoint: Option<Given<Url>>,
+    /// The pins of the endpoint's keys, separated by commas or semicolons.
+    #[arg(long, value_name = "PIN,PIN", value_parser = pins)]
+    pub pins: Option<Given<Vec<Pin>>>,
+}
+
+/// A value that may be empty, as an installer hands over a property that nobody set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given<T>(pub Option<T>);
+
 /// The commands of `service`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum ServiceAction {
     /// Make unit, user and directories where they are missing; enable and start the service.
-    Install,
+    ///
+    /// On Windows: register the service and what belongs to it; `start` starts it. What is given is stated as the
+    /// operator's setting; an empty value is as none.
+    Install(InstallOptions),
     /// Stop the service and remove its unit; configuration and state stay.
-    Uninstall,
+    Uninstall {
+        /// Take away what the agent kept and what the operator set, too. The configuration stays.
+        #[arg(long)]
+        purge: bool,
+    },
     /// Start the service.
     Start,
     /// Stop the service in order: last report, last upload, store.
@@ -365,6 +391,26 @@ pub enum ServiceAction {
         #[arg(long)]
         fix: bool,
     },
+}
+
+fn unless_empty<T>(text: &str) -> Result<Given<T>, String>
+where
+    T: std::str::FromStr<Err: std::fmt::Display>,
+{
+    let value = Some(text).filter(|text| !text.is_empty());
+    let parsed = value.map(|text| text.parse().map_err(|error: T::Err| error.to_string()));
+    parsed.transpose().map(Given)
+}
+
+fn pins(text: &str) -> Result<Given<Vec<Pin>>, String> {
+    let items = text.split([',', ';']).map(str::trim).filter(|item| !item.is_empty());
+    let pin = |item: &str| item.parse::<Pin>().map_err(|error| error.to_string());
+    let pins: Vec<Pin> = items.map(pin).collect::<Result<_, _>>()?;
+    match pins.len() {
+        0 => Ok(Given(None)),
+        1 => Err("one pin is none to change keys with: give two at least".to_owned()),
+        _ => Ok(Given(Some(pins))),
+    }
 }
 
 fn duration(text: &str) -> Result<std::time::Duration, String> {
@@ -395,6 +441,28 @@ mod tests {
     fn every_command_says_what_it_does() {
         for command in Cli::command().get_subcommands() {
             assert!(command.get_about().is_some(), "{}", command.get_name());
+        }
+    }
+
+    #[test]
+    fn an_installer_may_hand_over_what_nobody_set() {
+        let action = |line: &str| match Cli::try_parse_from(line.split(' ')).unwrap().command {
+            Command::Service(ServiceOptions { action: ServiceAction::Install(options) }) => options,
+            other => unreachable!("{other:?}"),
+        };
+        let empty = action("agentctl service install --level= --endpoint= --pins=");
+        assert_eq!(empty.level, Some(Given(None)));
+        assert_eq!((empty.endpoint, empty.pins), (Some(Given(None)), Some(Given(None))));
+        let pin = |byte| Pin::from_bytes([byte; 32]);
+        let line = format!("agentctl service install --level 1 --pins {};{}", pin(1), pin(2));
+        let told = action(&line);
+        assert_eq!(told.level, Some(Given(Some(Level::Basic))));
+        assert_eq!(told.pins, Some(Given(Some(vec![pin(1), pin(2)]))));
+        for bad in
+            ["--level=4", "--endpoint=http://x", "--pins=sha256/x", &format!("--pins={}", pin(1))]
+        {
+            let line = ["agentctl", "service", "install", bad];
+            assert!(Cli::try_parse_from(line).is_err(), "{bad}");
         }
     }
 }

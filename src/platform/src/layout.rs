@@ -144,6 +144,13 @@ impl Layout {
     }
 }
 
+/// Where the programs of this host keep what is not a user's: `%ProgramData%`.
+#[cfg(windows)]
+#[must_use]
+pub fn program_data() -> PathBuf {
+    imp::program_data_dir()
+}
+
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -14,8 +14,13 @@
 
 mod browser;
 mod clock;
+#[cfg(windows)]
+mod device;
 mod endpoint;
+mod event_log;
 mod file;
+#[cfg(windows)]
+mod firmware;
 mod layout;
 mod lock;
 mod lookup;
@@ -26,21 +31,31 @@ mod owner;
 mod peer;
 mod privilege;
 mod random;
+mod registration;
 mod reserve;
 #[cfg(any(windows, test))]
 mod sddl;
 #[cfg(windows)]
 mod security;
+#[cfg(windows)]
+mod services;
 mod space;
 mod usage;
 
 pub use browser::{behind_sudo, hand_over, has_screen, loopback_owner, open_page};
 pub use clock::{Clock, ManualClock, SystemClock, boot_id};
+#[cfg(windows)]
+pub use device::Device;
 pub use endpoint::{BindError, Listener, Stream, connect};
+pub use event_log::{EVENT_SOURCE, Gravity, Message, open_event_log, report_event};
 pub use file::{
     FileError, Trust, append_line, create_private_dir, open_private, sync_dir, trust, trust_of,
     write_atomic,
 };
+#[cfg(windows)]
+pub use firmware::{installed_memory, processor_topology, smbios_table};
+#[cfg(windows)]
+pub use layout::program_data;
 pub use layout::{Endpoint, Layout, ROOT_VARIABLE};
 pub use lock::InstanceLock;
 pub use lookup::bound_name_lookups;
@@ -51,6 +66,15 @@ pub use owner::act_as_owner;
 pub use peer::{Peer, Role, executable_of, is_administrator};
 pub use privilege::{Raised, lower_privileges, raise_to_read};
 pub use random::random_bytes;
+pub use registration::PRIVILEGES;
+#[cfg(windows)]
+pub use registration::{
+    furnish_directories, furnish_event_source, furnish_settings_key, has_delayed_start,
+    has_event_source, preshutdown_timeout, remove_event_source, remove_settings,
+    require_privileges, required_privileges,
+};
 pub use reserve::Reserve;
+#[cfg(windows)]
+pub use services::{SystemService, process_age, system_services};
 pub use space::{free_bytes, total_bytes};
 pub use usage::{Usage, usage};

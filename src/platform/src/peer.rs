@@ -60,6 +60,13 @@ pub fn is_administrator() -> bool {
     imp::is_administrator()
 }
 
+/// The role of a client that said something: the lower one, where both are told. `None` means that the
+/// system did not let us look at the client's process.
+#[cfg(any(windows, test))]
+fn settled(by_pipe: Role, by_process: Option<Role>) -> Role {
+    by_process.map_or(by_pipe, |by_process| by_process.min(by_pipe))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,5 +82,19 @@ mod tests {
     #[test]
     fn a_higher_role_includes_the_lower_ones() {
         assert!(Role::Administrator > Role::Reader && Role::Reader > Role::Anyone);
+    }
+
+    #[test]
+    fn a_process_that_may_not_be_looked_at_leaves_the_pipes_word() {
+        use Role::{Administrator, Anyone};
+        for (by_pipe, by_process, role) in [
+            (Administrator, Some(Administrator), Administrator),
+            (Administrator, Some(Anyone), Anyone),
+            (Anyone, Some(Administrator), Anyone),
+            (Administrator, None, Administrator),
+            (Anyone, None, Anyone),
+        ] {
+            assert_eq!(settled(by_pipe, by_process), role, "{by_pipe:?} {by_process:?}");
+        }
     }
 }

@@ -20,7 +20,7 @@ use std::ptr::{null, null_mut};
 use windows_sys::Win32::Foundation::{ERROR_SUCCESS, HANDLE, LocalFree};
 use windows_sys::Win32::Security::Authorization::{
     ConvertSidToStringSidW, ConvertStringSecurityDescriptorToSecurityDescriptorW, GetSecurityInfo,
-    SDDL_REVISION_1, SE_FILE_OBJECT, SetNamedSecurityInfoW,
+    SDDL_REVISION_1, SE_FILE_OBJECT, SE_KERNEL_OBJECT, SetNamedSecurityInfoW,
 };
 use windows_sys::Win32::Security::{
     ACCESS_ALLOWED_ACE, ACE_HEADER, ACL, CheckTokenMembership, CreateWellKnownSid,
@@ -36,11 +36,12 @@ use windows_sys::Win32::System::Threading::{
     PROCESS_QUERY_LIMITED_INFORMATION,
 };
 
-/// SYSTEM, Administrators, the installer of Windows' own files, and "whoever owns it" (the owner
-/// is judged by himself).
-const TRUSTED: [&str; 5] = [
+/// SYSTEM, Administrators, the agent's own service, the installer of Windows' own files, and "whoever
+/// owns it" (the owner is judged by himself).
+const TRUSTED: [&str; 6] = [
     "S-1-5-18",
     "S-1-5-32-544",
+    crate::sddl::SERVICE,
     "S-1-5-80-956008885-3418522649-1831038044-1853292631-2271478464",
     "S-1-3-0",
     "S-1-3-4",
@@ -85,6 +86,11 @@ impl Descriptor {
             )
         };
         if done == 0 { Err(io::Error::last_os_error()) } else { Ok(Self(descriptor)) }
+    }
+
+    /// For a call that only reads it.
+    pub(crate) fn as_ptr(&self) -> PSECURITY_DESCRIPTOR {
+        self.0
     }
 
     /// For a call that creates something. Points into this descriptor: keep it until then.
@@ -271,6 +277,28 @@ pub(crate) fn owner_and_writer(file: &File) -> io::Result<(String, Option<String
     Ok((owner, writer))
 }
 
+/// The owner of an open pipe: who made its first instance.
+pub(crate) fn owner_of_pipe(pipe: RawHandle) -> io::Result<String> {
+    let (mut owner, mut descriptor) = (null_mut(), null_mut());
+    // SAFETY: an open pipe; the outputs are ours, and the owner points into the descriptor that we free.
+    let code = unsafe {
+        GetSecurityInfo(
+            pipe,
+            SE_KERNEL_OBJECT,
+            OWNER_SECURITY_INFORMATION,
+            &raw mut owner,
+            null_mut(),
+            null_mut(),
+            null_mut(),
+            &raw mut descriptor,
+        )
+    };
+    answer(code)?;
+    let _freed_last = Descriptor(descriptor);
+    // SAFETY: it points into the descriptor, which lives until the end of this function.
+    unsafe { sid_text(owner) }.ok_or_else(|| io::Error::other("its owner has no name"))
+}
+
 /// The first that may write and is not trusted.
 ///
 /// # Safety
@@ -344,7 +372,7 @@ fn owned(handle: HANDLE) -> io::Result<OwnedHandle> {
     Ok(unsafe { OwnedHandle::from_raw_handle(handle) })
 }
 
-fn answer(code: u32) -> io::Result<()> {
+pub(crate) fn answer(code: u32) -> io::Result<()> {
     if code == ERROR_SUCCESS {
         return Ok(());
     }

@@ -1,10 +1,9 @@
 //! `candor.device.storage`: how many drives there are, and what each is.
 //!
-//! Linux reads `sys/block`. Windows does not tell of drives yet: without a safe call for it, the
-//! event is absent there.
+//! Linux reads `sys/block`; Windows asks each drive's driver what it remembers.
 //!
 //! # Invariants
-//! - No drive is opened or asked: what the kernel remembers is enough, and wakes nothing.
+//! - No drive is read or asked: what the kernel or the driver remembers is enough, and wakes nothing.
 //! - No name, serial number or world-wide name of a drive is read.
 //! - Partitions, volumes, arrays, loop devices and memory disks are no drives.
 //!
@@ -22,6 +21,8 @@ mod os;
 #[cfg(windows)]
 #[path = "drives/windows.rs"]
 mod os;
+#[cfg_attr(not(any(windows, test)), expect(dead_code, reason = "only Windows' drivers answer so"))]
+mod storage;
 
 /// The most drives that are listed; all are counted.
 const MAX_LISTED: usize = 256;
@@ -64,10 +65,6 @@ fn storage(mut drives: Vec<Drive>) -> Storage {
 
 /// A model without the suffix that tells the variant for one maker or region:
 /// `SAMSUNG MZVL21T0HCLR-00B00` becomes `SAMSUNG MZVL21T0HCLR`.
-#[cfg_attr(
-    all(windows, not(test)),
-    expect(dead_code, reason = "Windows does not tell of drives yet")
-)]
 fn family(model: &str) -> &str {
     let start = model.rfind(' ').map_or(0, |space| space + 1);
     let word = &model[start..];

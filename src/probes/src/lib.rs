@@ -14,8 +14,8 @@
 
 mod adapters;
 mod anomaly;
-#[cfg(unix)]
 mod beat;
+mod bytes;
 mod changes;
 #[cfg(unix)]
 mod containers;
@@ -56,7 +56,6 @@ mod samples;
 #[cfg(unix)]
 mod scan;
 pub mod schedule;
-#[cfg(unix)]
 mod services;
 mod settings;
 mod smbios;
@@ -67,6 +66,8 @@ mod surroundings;
 mod tcp;
 mod whereabouts;
 mod window;
+#[cfg(any(windows, test))]
+mod windows;
 
 pub use changes::{Change, Changes, Watch};
 pub use host::Host;
@@ -94,5 +95,7 @@ pub fn all(settings: &Settings) -> Vec<Box<dyn Probe>> {
     all.push(Box::new(processes::Processes::default()));
     #[cfg(not(windows))]
     all.extend(linux::probes(settings));
+    #[cfg(windows)]
+    all.extend(windows::probes(settings));
     all
 }

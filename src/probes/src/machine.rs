@@ -1,7 +1,7 @@
 //! `candor.device.machine`: who made the machine, what it is, whether it is virtual.
 //!
 //! Linux reads `sys/class/dmi/id`, the device tree, `proc/cpuinfo` and what hypervisors leave in
-//! `sys`; Windows the registry's `HARDWARE\DESCRIPTION\System\BIOS`.
+//! `sys`; Windows the registry's `HARDWARE\DESCRIPTION\System\BIOS` and the SMBIOS table.
 //!
 //! # Invariants
 //! - No serial number, asset tag or UUID is read.
@@ -44,10 +44,6 @@ impl Probe for Machine {
 }
 
 /// The chassis by its SMBIOS number (SMBIOS 3.7, 7.4.1); the top bit is the lock.
-#[cfg_attr(
-    all(windows, not(test)),
-    expect(dead_code, reason = "the registry does not tell the chassis")
-)]
 fn chassis(number: u64) -> Option<device::Chassis> {
     use device::Chassis;
 

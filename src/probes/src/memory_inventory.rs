@@ -1,7 +1,7 @@
 //! `candor.device.memory`: what is installed, what the system can use, and what backs it.
 //!
 //! Linux reads `proc/meminfo`, the SMBIOS table where root runs it, and the memory blocks in `sys`;
-//! Windows asks sysinfo and the SMBIOS table.
+//! Windows asks sysinfo, the SMBIOS table, and `GetPhysicallyInstalledSystemMemory`.
 //!
 //! # Invariants
 //! - Installed memory is what the firmware lists, else what the kernel was given in blocks.

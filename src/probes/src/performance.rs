@@ -22,12 +22,12 @@ pub(crate) fn probes(settings: &Settings) -> Vec<Box<dyn Probe>> {
         noted(Box::new(network::Network::new())),
         Box::new(processes::ProcessCount::default()),
     ];
+    all.push(Box::new(crate::services::ServiceUse::default()));
     #[cfg(unix)]
     all.extend([
         noted(Box::new(crate::tcp::Tcp::new())),
         noted(Box::new(crate::pressure::Pressure::new())),
         Box::new(crate::containers::Containers::new(settings.pseudonym.clone())),
-        Box::new(crate::services::ServiceUse::default()),
         Box::new(crate::reliability::Reliability::default()),
     ]);
     all.push(Box::new(Anomalies::new(&board)));

@@ -1,7 +1,7 @@
 //! `candor.device.processor`: model, sockets, cores, threads, frequencies, caches, NUMA nodes.
 //!
 //! Linux reads `sys/devices/system/cpu`, `sys/devices/system/node` and `proc/cpuinfo`; Windows asks
-//! sysinfo and the registry's `HARDWARE\DESCRIPTION\System\CentralProcessor`.
+//! `GetLogicalProcessorInformationEx` and the registry's `HARDWARE\DESCRIPTION\System\CentralProcessor`.
 //!
 //! # Invariants
 //! - Counts are of processors that are switched on; the others are counted apart.
@@ -22,6 +22,8 @@ mod os;
 #[cfg(windows)]
 #[path = "processor/windows.rs"]
 mod os;
+#[cfg_attr(not(any(windows, test)), expect(dead_code, reason = "only Windows has such records"))]
+mod records;
 #[cfg(not(windows))]
 mod topology;
 

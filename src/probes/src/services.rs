@@ -1,19 +1,21 @@
-//! Which services run, how long, and how often they were started anew: level 2. Linux with systemd
-//! only; once a minute for restarts, the rest with each report.
+//! Which services run, how long, and how often they were started anew: level 2. Linux with systemd, and
+//! Windows; once a minute for restarts, the rest with each report.
 //!
 //! ```text
 //! fs/cgroup/[systemd/|unified/]system.slice/[NAME.slice/]NAME.service   it runs
 //! run/systemd/units/invocation:NAME.service -> id                       one id for each start
 //! usr/lib/systemd/system/NAME.service                                   it came with a package
 //! ```
+//! On Windows the service control manager lists them, a new process is a new start, and a service whose
+//! program lies in a directory of the system came with it.
 //!
 //! # Invariants
-//! - A service is named only when a package brought it: the administrator may have named the others
-//!   after people or customers. An instance (`getty@tty1`) is told as its template.
+//! - A service is named only when a package or Windows brought it: the administrator may have named the
+//!   others after people or customers. An instance (`getty@tty1`, `CDPUserSvc_3f2a1`) is told as its template.
 //! - At most [`MAX_SERVICES`]; the later ones, by name, are not followed.
 //! - Said when something changed and once a day, since how long they run changes always.
 //!
-//! Without control groups of systemd there is no event.
+//! Without control groups of systemd, or where Windows does not list its services, there is no event.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,9 +27,14 @@ use crate::beat::Beat;
 use crate::schedule::DAY;
 use crate::{Host, Moment, Probe, ProbeError, Rhythm};
 
-mod unit;
+#[cfg(not(windows))]
+#[path = "services/unit.rs"]
+mod os;
+#[cfg(windows)]
+#[path = "services/windows.rs"]
+mod os;
 
-use unit::{Unit, started};
+use os::Unit;
 
 /// The most services that are followed.
 const MAX_SERVICES: usize = 256;
@@ -54,7 +61,7 @@ impl ServiceUse {
     /// anew; one that is gone twice is forgotten.
     fn look(&mut self, host: &Host) {
         self.units.iter_mut().for_each(|unit| unit.missed += 1);
-        for found in unit::running(host, MAX_SERVICES) {
+        for found in os::running(host, MAX_SERVICES) {
             let known = self.units.iter_mut().find(|known| known.name == found.name);
             if let Some(known) = known {
                 known.restarts += u64::from(known.start != found.start);
@@ -68,7 +75,7 @@ impl ServiceUse {
 
     /// The event, with the restarts since the last one.
     fn event(&mut self, host: &Host) -> Services {
-        let uptime = crate::cpu::uptime(host);
+        let uptime = os::uptime(host);
         let mut services: BTreeMap<String, Service> = BTreeMap::new();
         let (mut count, mut unnamed) = (0, 0);
         for unit in &self.units {
@@ -88,8 +95,7 @@ impl ServiceUse {
                 service.instances = Some(service.instances.unwrap_or(0) + runs);
             }
             if runs > 0 {
-                let ran = started(host, &unit.group).zip(uptime);
-                let ran = ran.and_then(|(start, uptime)| uptime.checked_sub(start));
+                let ran = unit.ran(host, uptime);
                 let longest = service.uptime.into_iter().chain(ran.map(|ran| ran.as_secs_f64()));
                 service.uptime = longest.reduce(f64::max);
             }
@@ -105,6 +111,19 @@ impl ServiceUse {
         let was_restarted = services.clone().any(|service| service.restarts > 0);
         let is_same = said.services == brief(event) && said.count == event.count;
         was_restarted || !is_same || now.boot.abs_diff(said.at) >= DAY
+    }
+}
+
+/// A service of Windows that is started once for each session has the session's number at its end:
+/// `CDPUserSvc_3f2a1` becomes `CDPUserSvc@`.
+#[cfg(any(windows, test))]
+pub(crate) fn template(name: &str) -> String {
+    let is_session = |number: &str| {
+        number.len() >= 4 && number.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    match name.rsplit_once('_') {
+        Some((stem, number)) if !stem.is_empty() && is_session(number) => format!("{stem}@"),
+        _ => name.to_owned(),
     }
 }
 
@@ -153,7 +172,7 @@ impl Probe for ServiceUse {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use std::fs;
 
@@ -212,6 +231,20 @@ mod tests {
         probe.look(&machine.host);
         let event = probe.event(&machine.host);
         (!probe.report(&machine.host, at(second)).unwrap().is_empty()).then_some(event)
+    }
+
+    #[test]
+    fn a_session_at_the_end_of_a_name_is_cut_off() {
+        for (name, told) in [
+            ("CDPUserSvc_3f2a1", "CDPUserSvc@"),
+            ("OneSyncSvc_12ab34cd", "OneSyncSvc@"),
+            ("clr_optimization_v4.0.30319_64", "clr_optimization_v4.0.30319_64"),
+            ("Dhcp", "Dhcp"),
+            ("_3f2a1", "_3f2a1"),
+            ("Name_XYZ123", "Name_XYZ123"),
+        ] {
+            assert_eq!(template(name), told);
+        }
     }
 
     #[test]

@@ -1,14 +1,15 @@
-//! The memory modules in an SMBIOS table, from bytes alone: Linux reads the table from
+//! The memory modules and the chassis in an SMBIOS table, from bytes alone: Linux reads the table from
 //! `sys/firmware/dmi/tables/DMI`, Windows gets it from `GetSystemFirmwareTable`.
 //!
 //! ```text
 //! structure   type u8 | length u8 | handle u16 | fields up to length | strings, each with NUL | NUL
+//! type 3      0x05 kind u8 (top bit: lock)
 //! type 17     0x0C size u16 (MiB; top bit: KiB; 0x7FFF: see 0x1C; 0xFFFF: unknown; 0: empty slot)
 //!             0x12 kind u8 | 0x15 speed u16 | 0x1C extended size u32 (MiB) | 0x20 set speed u16
 //!             0x54 extended speed u32 | 0x58 extended set speed u32 (a speed of 0xFFFF: see these)
 //! type 127    the end
 //! ```
-//! Little-endian throughout; DMTF DSP0134, 7.18.
+//! Little-endian throughout; DMTF DSP0134, 7.4 and 7.18.
 //!
 //! # Invariants
 //! - No string of the table is read: serial numbers and asset tags are among them.
@@ -18,6 +19,9 @@
 
 use candor_model::events::device::Module;
 
+use crate::bytes::number;
+
+const CHASSIS: u8 = 3;
 const MEMORY_DEVICE: u8 = 17;
 const END: u8 = 127;
 const HEADER_BYTES: usize = 4;
@@ -41,6 +45,13 @@ pub(crate) fn modules(table: &[u8]) -> Option<Vec<Module>> {
 pub(crate) fn installed(modules: &[Module]) -> Option<u64> {
     let sizes: Option<Vec<_>> = modules.iter().map(|module| module.size).collect();
     sizes.map(|sizes| sizes.iter().sum()).filter(|sum| *sum > 0)
+}
+
+/// The number of the first chassis, which is the machine's.
+#[cfg_attr(not(any(windows, test)), expect(dead_code, reason = "Linux keeps it in a file"))]
+pub(crate) fn chassis(table: &[u8]) -> Option<u64> {
+    let chassis = structures(table).find(|data| data[0] == CHASSIS)?;
+    number::<1>(chassis, 5)
 }
 
 /// The formatted part of each structure, without its strings.
@@ -79,12 +90,6 @@ fn size(slot: &[u8]) -> Option<u64> {
         kib if kib & 0x8000 != 0 => Some((kib & 0x7FFF) << 10),
         mib => Some(mib << 20),
     }
-}
-
-/// `N` bytes at an offset, little-endian.
-fn number<const N: usize>(data: &[u8], offset: usize) -> Option<u64> {
-    let bytes = data.get(offset..offset + N)?;
-    Some(bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
 }
 
 /// Kinds of memory, DSP0134 7.18.2.
@@ -188,5 +193,17 @@ mod tests {
         old.extend_from_slice(&[0, 0]);
         let expected = Module { size: Some(256 << 20), kind: Some("ddr"), speed: None };
         assert_eq!(modules(&table(&[old])), Some(vec![expected]));
+    }
+
+    #[test]
+    fn the_first_chassis_is_the_machines() {
+        let table = [
+            &[2, 4, 1, 0, 0, 0][..],
+            &[CHASSIS, 6, 2, 0, 1, 0x8A, b'x', 0, 0],
+            &[CHASSIS, 6, 3, 0, 1, 0x17, 0, 0],
+        ];
+        assert_eq!(chassis(&table.concat()), Some(0x8A));
+        assert_eq!(chassis(table[0]), None);
+        assert_eq!(chassis(&[CHASSIS, 5, 2, 0, 1, 0, 0]), None, "too short");
     }
 }

@@ -91,6 +91,13 @@ pub(crate) fn write_text(key: &str, name: &str, text: &str) -> io::Result<()> {
     written.map_err(|error| system_error(error.code().0))
 }
 
+/// Writes a `REG_MULTI_SZ`; the key is made where it is missing.
+pub(crate) fn write_list(key: &str, name: &str, items: &[String]) -> io::Result<()> {
+    let items: Vec<&str> = items.iter().map(String::as_str).collect();
+    let written = LOCAL_MACHINE.create(key).and_then(|key| key.set_multi_string(name, &items));
+    written.map_err(|error| system_error(error.code().0))
+}
+
 /// Removes a value, if it is there.
 pub(crate) fn remove_value(key: &str, name: &str) -> io::Result<()> {
     let Some(key) = found(LOCAL_MACHINE.options().read().write().open(key))? else { return Ok(()) };

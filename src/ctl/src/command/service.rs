@@ -4,11 +4,16 @@
 //! - What was asked is read back from the service manager, and shown as it says it.
 //! - `doctor` changes nothing; `doctor --fix` changes only what it has named.
 
+use std::fs;
+use std::io::ErrorKind;
+
 use candor_platform::is_administrator;
+use candor_policy::{FirstSettings, Operator};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::cli::{ServiceAction, ServiceOptions};
+use crate::cli::{InstallOptions, ServiceAction, ServiceOptions};
+use crate::command::upload::{not_written, record};
 use crate::context::Context;
 use crate::failure::{FAILED, Failure, NOT_PERMITTED, USAGE};
 use crate::shown::Shown;
@@ -50,13 +55,51 @@ pub(crate) fn run(context: &Context, options: &ServiceOptions) -> Result<Shown, 
         return Err(Failure::new(NOT_PERMITTED, "it takes an administrator; nothing was changed"));
     }
     let failed = |why| Failure::new(FAILED, why);
-    match options.action {
-        ServiceAction::Install => imp::install().map(|told| done(&told)).map_err(failed),
-        ServiceAction::Uninstall => imp::uninstall().map(|told| done(&told)).map_err(failed),
+    match &options.action {
+        ServiceAction::Install(first) => {
+            let told = imp::install().map_err(failed)?;
+            state(context, first)?;
+            Ok(done(&told))
+        }
+        ServiceAction::Uninstall { purge } => {
+            let (sentence, settings) = imp::uninstall().map_err(failed)?;
+            let rest = if *purge { wipe(context).map_err(failed)? } else { "" };
+            Ok(done(&(sentence + rest, settings)))
+        }
         ServiceAction::Start => imp::start().map(|told| done(&told)).map_err(failed),
         ServiceAction::Stop => imp::stop().map(|told| done(&told)).map_err(failed),
-        ServiceAction::Doctor { fix } => Ok(diagnosis(&imp::doctor(fix))),
+        ServiceAction::Doctor { fix } => Ok(diagnosis(&imp::doctor(*fix))),
     }
+}
+
+/// States what was given as the operator's setting, and writes that down as any change of it.
+fn state(context: &Context, given: &InstallOptions) -> Result<(), Failure> {
+    let settings = FirstSettings {
+        level: given.level.as_ref().and_then(|level| level.0),
+        endpoint: given.endpoint.as_ref().and_then(|url| url.0.clone()),
+        pins: given.pins.as_ref().and_then(|pins| pins.0.clone()).unwrap_or_default(),
+    };
+    if settings == FirstSettings::default() {
+        return Ok(());
+    }
+    let before = context.snapshot();
+    Operator::new(&context.layout).set_first(&settings).map_err(|error| not_written(&error))?;
+    record(context, &before, &context.snapshot(), None);
+    Ok(())
+}
+
+/// Takes away what the agent kept. The service is gone before, so that nothing writes there any more.
+fn wipe(context: &Context) -> Result<&'static str, String> {
+    for dir in [context.layout.state_dir(), context.layout.log_dir()] {
+        match fs::remove_dir_all(&dir) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(format!("cannot remove {}: {error}; remove it by hand", dir.display()));
+            }
+            _ => {}
+        }
+    }
+    imp::forget(&context.layout)?;
+    Ok("; what it kept and what the operator set is gone, too")
 }
 
 /// A sentence, and what the service manager says now.

@@ -11,7 +11,8 @@ use crate::{event, nested};
 nested! {
     /// A part of the system.
     pub struct Component {
-        /// Its name: `kernel`, `systemd`, `glibc`, `musl`.
+        /// Its name: `kernel`, `systemd`, `glibc`, `musl`; on Windows `kernel`, `powershell` and the runtimes
+        /// that this agent knows, such as `dotnet` and `visual_cpp_2015_x64`.
         name: &'static str, Software;
         /// Its version.
         version: Option<String>, Software;
@@ -51,7 +52,8 @@ event! {
         driver_count: Option<u32>, Software, unit = "{driver}";
         /// The loaded modules by name, those from elsewhere first; at most 256.
         drivers: Option<Vec<Driver>>, Software;
-        /// Services in the state failed, as the service manager names them, without instances; at most 64.
+        /// Services in the state failed, as the service manager names them, without instances; on Windows
+        /// those that stopped by themselves with an error. At most 64.
         failed_services: Option<Vec<String>>, Software;
     }
 }

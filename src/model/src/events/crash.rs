@@ -15,6 +15,8 @@ choice! {
         Systemd = "systemd",
         /// Apport.
         Apport = "apport",
+        /// Windows Error Reporting, in the folder of its `LocalDumps`.
+        Wer = "wer",
     }
 }
 
@@ -23,9 +25,9 @@ event! {
     pub struct Summary = "candor.crash.summary", Basic, "to find programs that crash, and where" {
         /// The program's name as the kernel keeps it, or the name of its file.
         program: Option<String>, Software;
-        /// Version of its package, where the record of the crash states it.
+        /// Version of its package or program, where the record of the crash states it.
         version: Option<String>, Software;
-        /// The signal that ended it: `SIGSEGV`.
+        /// The signal that ended it: `SIGSEGV`; on Windows the exception's code: `0xC0000005`.
         signal: Option<String>, Performance;
         /// File name of the module in which it happened.
         module: Option<String>, Software;

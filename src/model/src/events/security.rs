@@ -81,6 +81,8 @@ choice! {
         ClamAv = "clamav",
         /// fapolicyd, which lets only known programs run.
         Fapolicyd = "fapolicyd",
+        /// Microsoft Defender Antivirus.
+        Defender = "defender",
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{event, nested};
 nested! {
     /// One service that runs.
     pub struct Service {
-        /// Its name as its package gave it; of a template without the instance: `getty@`.
+        /// Its name as its package or Windows gave it; of a template without the instance: `getty@`.
         name: String, Software;
         /// How many instances of a template run; absent for a service that is no template.
         instances: Option<u64>, Performance, unit = "{instance}";

@@ -5,6 +5,8 @@
 //!   nobody else's pipe of that name can stand behind ours. Remote clients are refused.
 //! - A client opens with exactly the rights that the pipe's list grants, and lets the server
 //!   identify but never act as him.
+//! - A client says nothing to a pipe whose owner is neither the system, an administrator, the agent's
+//!   service nor himself: while no agent runs anybody could make a pipe of that name.
 //!
 //! On failure: [`BindError`], or the system's error.
 #![expect(unsafe_code, reason = "raw calls with security attributes and rights of our own")]
@@ -24,8 +26,8 @@ use windows_sys::Win32::Storage::FileSystem::{FILE_FLAG_OVERLAPPED, SECURITY_IDE
 
 use super::{BindError, Endpoint, unsupported};
 use crate::peer::imp as peer;
-use crate::security::{Descriptor, own_sid};
-use crate::{Peer, sddl};
+use crate::security::{Descriptor, is_trusted, own_sid, owner_of_pipe};
+use crate::{Peer, is_administrator, sddl};
 
 #[derive(Debug)]
 pub(super) struct Listener {
@@ -79,6 +81,11 @@ pub(super) async fn connect(endpoint: &Endpoint) -> io::Result<Stream> {
     let mut options = OpenOptions::new();
     options.access_mode(sddl::CONNECT).custom_flags(FILE_FLAG_OVERLAPPED);
     let pipe = options.security_qos_flags(SECURITY_IDENTIFICATION).open(name)?;
+    let owner = owner_of_pipe(pipe.as_raw_handle())?;
+    if !is_trusted(&owner) {
+        let text = format!("{name} belongs to {owner}, who is not the agent");
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+    }
     // SAFETY: a pipe just opened for overlapped use, given away by its only owner.
     let pipe = unsafe { NamedPipeClient::from_raw_handle(pipe.into_raw_handle()) }?;
     Ok(Stream::Client(pipe))
@@ -110,7 +117,7 @@ pub(super) fn is_full(error: &io::Error) -> bool {
 }
 
 fn instance(name: &str, first: bool) -> io::Result<NamedPipeServer> {
-    let descriptor = Descriptor::from_sddl(&sddl::pipe(own_sid().as_deref()))?;
+    let descriptor = Descriptor::from_sddl(&sddl::pipe(own_sid().as_deref(), is_administrator()))?;
     let mut attributes = descriptor.attributes();
     let mut options = ServerOptions::new();
     options.first_pipe_instance(first).reject_remote_clients(true);

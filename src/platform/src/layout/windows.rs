@@ -15,7 +15,12 @@ use windows_sys::Win32::UI::Shell::{FOLDERID_ProgramData, SHGetKnownFolderPath};
 use crate::security::from_wide;
 
 pub(super) fn default_root() -> PathBuf {
-    program_data().unwrap_or_else(|| PathBuf::from(r"C:\ProgramData")).join("Candor")
+    program_data_dir().join("Candor")
+}
+
+/// `%ProgramData%`, in which other programs of the system keep their state, too.
+pub(crate) fn program_data_dir() -> PathBuf {
+    program_data().unwrap_or_else(|| PathBuf::from(r"C:\ProgramData"))
 }
 
 fn program_data() -> Option<PathBuf> {

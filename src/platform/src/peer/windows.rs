@@ -1,20 +1,22 @@
 //! The peer of a named pipe; the Windows half of `peer`.
 //!
 //! # Invariants
-//! - Administrator is only who is one twice: by the token of the client's process, and by the token
-//!   that the pipe recorded ([`confirm`], possible once a byte was read). The first alone could be a
-//!   later process with the same id.
+//! - Administrator is only who is one by the token that the pipe recorded ([`confirm`], possible once a
+//!   byte was read) and, where the system lets us ask, by the token of the client's process as well. The
+//!   process alone could be a later one with the same id; and a service may not look into the processes
+//!   of other users, so that then the pipe's word is the only one.
 //! - Where the agent itself runs without elevation, its own user counts as administrator.
 //!
 //! On failure: the lowest role.
 #![expect(unsafe_code, reason = "a raw call of the named pipes")]
 
+use std::io::ErrorKind;
 use std::os::windows::io::RawHandle;
 use std::path::PathBuf;
 
 use windows_sys::Win32::System::Pipes::GetNamedPipeClientProcessId;
 
-use super::{Peer, Role};
+use super::{Peer, Role, settled};
 use crate::security::{Token, own_sid};
 
 pub(crate) fn is_administrator() -> bool {
@@ -50,8 +52,14 @@ pub(crate) fn identify(pipe: RawHandle) -> Peer {
 /// The same peer after a byte was read from the pipe: with the lower of both roles.
 pub(crate) fn confirm(pipe: RawHandle, peer: Peer) -> Peer {
     let recorded = Token::of_pipe_client(pipe);
-    let role = recorded.as_ref().map_or(Role::Anyone, role).min(peer.role);
-    Peer { role, ..peer }
+    let by_pipe = recorded.as_ref().map_or(Role::Anyone, role);
+    let by_process = match peer.pid.map(Token::of_process) {
+        Some(Ok(token)) => Some(role(&token).min(peer.role)),
+        Some(Err(error)) if error.kind() == ErrorKind::PermissionDenied => None,
+        Some(Err(_)) | None => Some(Role::Anyone),
+    };
+    let user = peer.user.or_else(|| recorded.ok().as_ref().and_then(Token::sid));
+    Peer { role: settled(by_pipe, by_process), user, ..peer }
 }
 
 fn role(token: &Token) -> Role {

@@ -4,10 +4,11 @@
 //! - A recorded machine is not this one: nothing is told of it here.
 
 use candor_model::events::device::{Hypervisor, Machine};
+use candor_platform::smbios_table;
 use windows_registry::LOCAL_MACHINE;
 
-use super::{architecture, fact, firmware_date, hypervisor_by_name};
-use crate::Host;
+use super::{architecture, chassis, fact, firmware_date, hypervisor_by_name};
+use crate::{Host, smbios};
 
 const FIRMWARE: &str = r"HARDWARE\DESCRIPTION\System\BIOS";
 
@@ -25,8 +26,10 @@ pub(super) fn machine(host: &Host) -> Machine {
     let is_guest = LOCAL_MACHINE.open(GUEST).is_ok();
     let hypervisor =
         hypervisor_by_name(names.0, names.1).or_else(|| is_guest.then_some(Hypervisor::HyperV));
+    let table = smbios_table();
+    let number = table.as_deref().and_then(smbios::unwrap_raw).and_then(smbios::chassis);
     Machine {
-        chassis: None,
+        chassis: number.and_then(chassis),
         firmware_vendor: text("BIOSVendor"),
         firmware_version: text("BIOSVersion"),
         firmware_date: text("BIOSReleaseDate").and_then(|date| firmware_date(&date)),

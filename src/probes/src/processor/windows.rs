@@ -4,10 +4,10 @@
 //! - A recorded machine is not this one: nothing is told of it here.
 
 use candor_model::events::device::Processor;
-use sysinfo::System;
+use candor_platform::processor_topology;
 use windows_registry::LOCAL_MACHINE;
 
-use super::named_frequency;
+use super::{named_frequency, records};
 use crate::Host;
 use crate::filler::fact;
 
@@ -21,17 +21,20 @@ pub(super) fn processor(host: &Host) -> Processor {
     let first = processors.as_ref().and_then(|processors| processors.open("0").ok());
     let text = |name: &str| fact(&first.as_ref()?.get_string(name).ok()?);
     let model = text("ProcessorNameString");
-    let threads = processors.and_then(|processors| Some(processors.keys().ok()?.count()));
+    let topology = processor_topology().map(|bytes| records::read(&bytes)).unwrap_or_default();
     Processor {
         vendor: text("VendorIdentifier"),
-        cores: System::physical_core_count().ok().and_then(count),
-        threads: threads.and_then(count),
+        sockets: topology.sockets,
+        cores: topology.cores,
+        efficiency_cores: topology.efficiency_cores,
+        threads: topology.threads,
         base_frequency: model.as_deref().and_then(named_frequency),
+        cache_l1d: topology.l1d,
+        cache_l1i: topology.l1i,
+        cache_l2: topology.l2,
+        cache_l3: topology.l3,
+        numa_nodes: topology.nodes,
         model,
         ..Processor::default()
     }
-}
-
-fn count(count: usize) -> Option<u32> {
-    u32::try_from(count).ok().filter(|count| *count > 0)
 }

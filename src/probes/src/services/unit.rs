@@ -72,6 +72,11 @@ impl Unit {
         Some(Self { name, group, start, restarts: 0, missed: 0 })
     }
 
+    /// How long the service runs: as long as its oldest process.
+    pub(super) fn ran(&self, host: &Host, uptime: Option<Duration>) -> Option<Duration> {
+        uptime?.checked_sub(started(host, &self.group)?)
+    }
+
     /// The name that may be told: of a packaged service, without `.service` and instance.
     pub(super) fn told(&self, host: &Host) -> Option<String> {
         let bare = self.name.strip_suffix(".service")?;
@@ -84,8 +89,13 @@ impl Unit {
     }
 }
 
+/// How long the host runs, which the ages of its services are counted from.
+pub(super) fn uptime(host: &Host) -> Option<Duration> {
+    crate::cpu::uptime(host)
+}
+
 /// When the oldest process of a control group started, since boot.
-pub(super) fn started(host: &Host, group: &Path) -> Option<Duration> {
+fn started(host: &Host, group: &Path) -> Option<Duration> {
     let text = host.head(&group.join("cgroup.procs"), 256)?;
     let pids = lines(text.as_bytes()).filter_map(number).take(MAX_PROCESSES);
     pids.filter_map(|pid| start(&host.content(&host.proc(&format!("{pid}/stat")))?)).min()

@@ -11,6 +11,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use candor_platform::Layout;
+
 use super::{Finding, Settings};
 
 mod accounts;
@@ -73,6 +75,12 @@ pub(super) fn uninstall() -> Result<(String, Settings), String> {
     command("systemctl", &["daemon-reload"])?;
     let kept = "/etc/candor, /var/lib/candor and the user candor are kept";
     Ok((format!("{UNIT} is stopped and removed; {kept}"), settings()?))
+}
+
+/// The operator's setting lies in the state directory.
+#[expect(clippy::unnecessary_wraps, reason = "the same signature as on Windows")]
+pub(super) fn forget(_layout: &Layout) -> Result<(), String> {
+    Ok(())
 }
 
 pub(super) fn start() -> Result<(String, Settings), String> {

@@ -1,8 +1,10 @@
 //! The agent as a Windows service: registered with the service control manager (SCM) and read back from it.
 //!
 //! ```text
-//! candor   own process, delayed automatic start, "…\agentd.exe" service, NT SERVICE\candor
+//! candor   own process, delayed automatic start, "…\agentd.exe" service, NT SERVICE\candor with its SID
 //!          restarts after 1 s, 10 s, 60 s; also after an exit with an error; counted anew each day
+//!          two privileges and no other; 15 s when the host goes down
+//! beside   directories and registry key with the rights of that account, a source of the event log
 //! ```
 //!
 //! # Invariants
@@ -15,11 +17,17 @@ use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
 use windows_service::service::{
-    Service, ServiceAccess, ServiceAction, ServiceActionType, ServiceErrorControl,
+    Service, ServiceAccess, ServiceAction, ServiceActionType, ServiceConfig, ServiceErrorControl,
     ServiceFailureActions, ServiceFailureResetPeriod, ServiceInfo, ServiceSidType,
     ServiceStartType, ServiceState, ServiceType,
 };
 use windows_service::service_manager::{ServiceManager, ServiceManagerAccess};
+
+use candor_platform::{
+    EVENT_SOURCE, Layout, PRIVILEGES, furnish_directories, furnish_event_source,
+    furnish_settings_key, has_delayed_start, has_event_source, preshutdown_timeout,
+    remove_event_source, remove_settings, require_privileges, required_privileges,
+};
 
 use super::{Finding, Settings};
 
@@ -60,14 +68,26 @@ pub(super) fn install() -> Result<(String, Settings), String> {
 
 pub(super) fn uninstall() -> Result<(String, Settings), String> {
     let Some(service) = open(ServiceAccess::ALL_ACCESS)? else {
+        // An installer takes the service away by itself, and leaves the rest to this program.
+        remove_event_source()
+            .map_err(|error| format!("cannot remove the event source: {error}"))?;
         return Ok((format!("there is no service {NAME}"), Settings::default()));
     };
     end(&service)?;
     service.delete().map_err(|error| told("remove the service", &error))?;
+    remove_event_source().map_err(|error| format!("cannot remove the event source: {error}"))?;
     Ok((
         format!("the service {NAME} is removed; policy, settings and state stay"),
         Settings::default(),
     ))
+}
+
+/// Takes the operator's setting out of the registry, and the agent's directory if nothing is left in it.
+pub(super) fn forget(layout: &Layout) -> Result<(), String> {
+    remove_settings().map_err(|error| format!("cannot remove the operator's setting: {error}"))?;
+    // A configuration that somebody wrote stays, and the directory with it.
+    let _ = std::fs::remove_dir(layout.root());
+    Ok(())
 }
 
 pub(super) fn start() -> Result<(String, Settings), String> {
@@ -124,26 +144,44 @@ fn compare(service: &Service) -> Vec<(&'static str, String)> {
     let (Ok(is), Ok(wanted)) = (service.query_config(), wanted()) else {
         return vec![("service", "its configuration cannot be read".to_owned())];
     };
-    let mut wrong = Vec::new();
-    // The registration quotes a path that has blanks, and only such a one.
+    let mut wrong: Vec<_> = [path(&is, &wanted), start_type(&is), account(&is)]
+        .into_iter()
+        .flatten()
+        .chain(recovery(service))
+        .chain(rights(service))
+        .collect();
+    if !has_event_source() {
+        wrong.push(("event source", format!("{EVENT_SOURCE} is not registered")));
+    }
+    wrong
+}
+
+type Wrong = (&'static str, String);
+
+/// The registration quotes a path that has blanks, and only such a one.
+fn path(is: &ServiceConfig, wanted: &ServiceInfo) -> Option<Wrong> {
     let (path, registered) =
         (wanted.executable_path.display(), is.executable_path.display().to_string());
     let forms = [format!("\"{path}\" service"), format!("{path} service")];
-    let has_blanks = forms[1].split(' ').count() > 2;
-    if !forms
-        .iter()
-        .take(if has_blanks { 1 } else { 2 })
-        .any(|form| registered.eq_ignore_ascii_case(form))
-    {
-        wrong.push(("path", format!("is {registered}, not {}", forms[0])));
-    }
-    if is.start_type != ServiceStartType::AutoStart {
-        wrong.push(("start", format!("is {:?}, not automatic", is.start_type)));
-    }
-    let account = is.account_name.unwrap_or_default();
-    if !account.eq_ignore_ascii_case(ACCOUNT) {
-        wrong.push(("account", format!("is {}, not {ACCOUNT}", account.to_string_lossy())));
-    }
+    let allowed = if forms[1].split(' ').count() > 2 { 1 } else { 2 };
+    let is_good = forms.iter().take(allowed).any(|form| registered.eq_ignore_ascii_case(form));
+    (!is_good).then(|| ("path", format!("is {registered}, not {}", forms[0])))
+}
+
+fn start_type(is: &ServiceConfig) -> Option<Wrong> {
+    let is_good = is.start_type == ServiceStartType::AutoStart;
+    (!is_good).then(|| ("start", format!("is {:?}, not automatic", is.start_type)))
+}
+
+fn account(is: &ServiceConfig) -> Option<Wrong> {
+    let account = is.account_name.clone().unwrap_or_default();
+    let is_good = account.eq_ignore_ascii_case(ACCOUNT);
+    (!is_good).then(|| ("account", format!("is {}, not {ACCOUNT}", account.to_string_lossy())))
+}
+
+/// What the SCM does not tell is not wrong: [`settings`] says that it is not verifiable.
+fn recovery(service: &Service) -> Vec<Wrong> {
+    let mut wrong = Vec::new();
     if let Ok(false) = service.get_failure_actions_on_non_crash_failures() {
         wrong.push(("recovery", "does not act on exits with an error".to_owned()));
     }
@@ -152,6 +190,31 @@ fn compare(service: &Service) -> Vec<(&'static str, String)> {
         .is_ok_and(|actions| actions.actions.as_deref().unwrap_or_default() != restarts())
     {
         wrong.push(("recovery", "is not restarts after 1 s, 10 s and 60 s".to_owned()));
+    }
+    if has_delayed_start(NAME).is_ok_and(|is_delayed| !is_delayed) {
+        wrong.push(("start", "does not wait until the host is up".to_owned()));
+    }
+    if let Ok(timeout) = preshutdown_timeout(NAME)
+        && timeout != PRESHUTDOWN
+    {
+        wrong.push(("preshutdown", format!("is {timeout:?}, not {PRESHUTDOWN:?}")));
+    }
+    wrong
+}
+
+fn rights(service: &Service) -> Vec<Wrong> {
+    let mut wrong = Vec::new();
+    if service
+        .get_config_service_sid_info()
+        .is_ok_and(|kind| !matches!(kind, ServiceSidType::Unrestricted))
+    {
+        wrong.push(("service SID", "is not on".to_owned()));
+    }
+    if let Ok(kept) = required_privileges(NAME)
+        && kept != PRIVILEGES
+    {
+        let kept = if kept.is_empty() { "all of its account".to_owned() } else { kept.join(", ") };
+        wrong.push(("privileges", format!("are {kept}, not {}", PRIVILEGES.join(", "))));
     }
     wrong
 }
@@ -196,7 +259,16 @@ fn furnish(service: &Service) -> Vec<&'static str> {
         ("service SID", service.set_config_service_sid_info(ServiceSidType::Unrestricted)),
         ("preshutdown", service.set_preshutdown_timeout(PRESHUTDOWN)),
     ];
-    steps.into_iter().filter_map(|(what, done)| done.is_err().then_some(what)).collect()
+    let beside = [
+        ("privileges", require_privileges(NAME)),
+        ("directories", furnish_directories(&Layout::new(None))),
+        ("registry key", furnish_settings_key()),
+        ("event source", furnish_event_source()),
+    ];
+    let refused = steps.into_iter().filter_map(|(what, done)| done.is_err().then_some(what));
+    refused
+        .chain(beside.into_iter().filter_map(|(what, done)| done.is_err().then_some(what)))
+        .collect()
 }
 
 fn restarts() -> [ServiceAction; 3] {
@@ -227,6 +299,10 @@ fn settings(service: &Service) -> Settings {
         service.get_failure_actions_on_non_crash_failures().ok().map(|is_on| is_on.to_string()),
     );
     put("service SID", service.get_config_service_sid_info().ok().map(|kind| format!("{kind:?}")));
+    put("delayed start", has_delayed_start(NAME).ok().map(|is_delayed| is_delayed.to_string()));
+    put("preshutdown", preshutdown_timeout(NAME).ok().map(|timeout| format!("{timeout:?}")));
+    put("privileges", required_privileges(NAME).ok().map(|kept| kept.join(", ")));
+    put("event source", Some(has_event_source().to_string()));
     Settings(map)
 }
 
