@@ -14,9 +14,10 @@ impl Sources {
     }
 
     pub(super) async fn sign(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
+    #[expect(clippy::unused_self, reason = "the same signature as on Linux")]
     pub(super) fn take(&mut self) -> Changes {
         Changes::default()
     }
