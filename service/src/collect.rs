@@ -9,8 +9,8 @@
 //! - Security records are committed at once; everything else lingers with the spool.
 //! - A change on the audit trail is told once it is kept: the store remembers how many were. Nobody
 //!   waits for it, so a probe that hangs holds up no change.
-//! - Lost ranges are told when the uploader asks, and forgotten when what tells them is committed: a
-//!   crash in between tells them twice, in the same words.
+//! - Lost ranges are told when the uploader asks, and forgotten in the transaction that commits what
+//!   tells them; the same holds for changes. A crash tells nothing twice.
 //!
 //! A spool that cannot commit is said in the log, once for each change of its state.
 
@@ -25,7 +25,7 @@ use candor_pipeline::{Pipeline, moment};
 use candor_platform::Clock;
 use candor_policy::trail::Trail;
 use candor_probes::{Changes, Host, ProbeStatus, Watch};
-use candor_spool::{Spool, SpoolError, Urgency};
+use candor_spool::{Spool, SpoolError, Then, Urgency};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::time::sleep;
 
@@ -92,7 +92,7 @@ impl Collect {
                 Wake::Changed(changes) => self.pipeline.note(changes),
                 Wake::Gaps(done) => {
                     if let Err(error) = self.tell_gaps().await {
-                        tracing::warn!(%error, "lost ranges are told later, or twice");
+                        tracing::warn!(%error, "lost ranges are told later");
                     }
                     let _gone = done.send(());
                 }
@@ -156,7 +156,7 @@ impl Collect {
         if collecting.has_receiver
             && let Err(error) = self.tell(collecting.level).await
         {
-            tracing::warn!(%error, "changes are told later, or twice");
+            tracing::warn!(%error, "changes are told later");
         }
     }
 
@@ -197,10 +197,11 @@ impl Collect {
         let records = untold(&entries, told).into_iter();
         let drafts = records.filter_map(|record| self.pipeline.encode(record, now, level));
         let drafts: Vec<_> = drafts.collect();
-        if !drafts.is_empty() {
-            self.spool.append(drafts, Urgency::Now).await?;
+        let (key, value) = (TOLD.to_owned(), entries.len().to_string());
+        if drafts.is_empty() {
+            return self.spool.set_meta(&key, &value).await;
         }
-        self.spool.set_meta(TOLD, &entries.len().to_string()).await
+        self.spool.append_then(drafts, Then::Meta { key, value }).await
     }
 
     /// Tells every range of numbers that was dropped and not told yet.
@@ -213,8 +214,7 @@ impl Collect {
         if drafts.is_empty() {
             return Ok(());
         }
-        self.spool.append(drafts, Urgency::Now).await?;
-        self.spool.gaps_told(&gaps).await
+        self.spool.append_then(drafts, Then::GapsTold(gaps)).await
     }
 
     /// Keeps what is known of the probes where `status` and the health event look.

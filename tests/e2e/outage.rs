@@ -13,7 +13,7 @@ use candor_model::events::agent::{Change, Dropped, Gap, Health};
 use candor_model::{Draft, DropReason, Kind, Level, Record, UnixNanos};
 use candor_otlp::{Resource, Stamp};
 use candor_platform::ManualClock;
-use candor_spool::{Framing, Settings, Spool, Surroundings, Urgency};
+use candor_spool::{Framing, Settings, Spool, Surroundings, Then, Urgency};
 use candor_tests::Collector;
 use candor_upload::{Command, Compression, Destination, Flushed, UploadSettings, Uploader};
 use serde_json::{Value, json};
@@ -126,7 +126,7 @@ async fn catch_up(host: &Host, collector: &Collector) -> Flushed {
             let drafts = events.map(|event| host.draft(Level::Security, &event)).collect();
             host.spool.append(drafts, Urgency::Now).await.unwrap();
             host.told.borrow_mut().extend(&gaps);
-            host.spool.gaps_told(&gaps).await.unwrap();
+            host.spool.append_then(Vec::new(), Then::GapsTold(gaps)).await.unwrap();
             done.send(()).unwrap();
         }
     };

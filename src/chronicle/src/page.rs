@@ -4,6 +4,7 @@
 //! - A number is shown once: what waits before what left, what left before what was dropped.
 //! - A page that ended early goes on exactly below the last number that was looked at.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -167,6 +168,8 @@ struct Rows {
 pub(crate) struct Held {
     pub(crate) kind: Kind,
     pub(crate) row: Row,
+    /// Its frames; none where they cannot be read.
+    bytes: Vec<u8>,
     frames: Vec<usize>,
 }
 
@@ -195,19 +198,20 @@ impl Rows {
 
 impl Held {
     pub(crate) fn new(kind: Kind, row: Row) -> Self {
+        let bytes = row.frames().map(Cow::into_owned).unwrap_or_default();
         let (mut frames, mut at) = (Vec::new(), 0);
-        while let Some(length) = row.bytes.get(at..).and_then(|rest| frame_len(kind, rest)) {
+        while let Some(length) = bytes.get(at..).and_then(|rest| frame_len(kind, rest)) {
             frames.push(at);
             at += length;
         }
         frames.push(at);
-        Self { kind, row, frames }
+        Self { kind, row, bytes, frames }
     }
 
     /// The frame of a number.
     pub(crate) fn frame(&self, seq: u64) -> Option<&[u8]> {
         let at = usize::try_from(seq.checked_sub(self.row.first_seq)?).ok()?;
-        self.row.bytes.get(*self.frames.get(at)?..*self.frames.get(at + 1)?)
+        self.bytes.get(*self.frames.get(at)?..*self.frames.get(at + 1)?)
     }
 
     pub(crate) fn record(&self, seq: u64) -> Option<DecodedRecord> {

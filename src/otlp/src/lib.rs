@@ -46,7 +46,7 @@ pub use file::{End, FileEntry, FileError, FileReader, FileWriter, Form, MAX_ENTR
 pub use frame::{frame_len, seal, unseal};
 pub use incoming::{Group, MAX_METRIC, MAX_RECORD, Unfit, groups, incoming};
 pub use origin::{HostIds, Origin, Program, Source};
-pub use request::{Part, request_body};
+pub use request::{Part, request_body, request_heads};
 pub use resource::{Resource, arch, os_type};
 pub use response::{
     PartialSuccess, ResponseError, decode_response, encode_response, encode_status,

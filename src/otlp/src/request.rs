@@ -37,34 +37,32 @@ pub struct Part<'a> {
 }
 
 /// A part with what stands in front of its rows.
-struct Scoped<'a> {
+struct Scoped {
     /// The program's own; `None` is the agent's.
     resource: Option<Vec<u8>>,
     scope: Vec<u8>,
-    rows: &'a [&'a [u8]],
+    /// Bytes of the rows.
+    bytes: usize,
 }
 
-impl<'a> Scoped<'a> {
-    fn of(part: &Part<'a>) -> Self {
-        let origin = Origin::read(part.boot);
+impl Scoped {
+    fn of(&(boot, bytes): &(&str, usize)) -> Self {
+        let origin = Origin::read(boot);
         match origin.source {
-            Some(Source { resource, scope }) => {
-                Self { resource: Some(resource), scope, rows: part.rows }
-            }
-            None => Self { resource: None, scope: scope(origin.boot), rows: part.rows },
+            Some(Source { resource, scope }) => Self { resource: Some(resource), scope, bytes },
+            None => Self { resource: None, scope: scope(origin.boot), bytes },
         }
     }
 
     /// Bytes of the scope's message.
     fn len(&self) -> usize {
-        field_len(self.scope.len()) + self.rows.iter().map(|row| row.len()).sum::<usize>()
+        field_len(self.scope.len()) + self.bytes
     }
 
-    fn write(&self, out: &mut Vec<u8>) {
+    fn open(&self, out: &mut Vec<u8>) {
         open(SECOND, self.len(), out);
         open(FIRST, self.scope.len(), out);
         out.extend_from_slice(&self.scope);
-        self.rows.iter().for_each(|row| out.extend_from_slice(row));
     }
 }
 
@@ -72,26 +70,37 @@ impl<'a> Scoped<'a> {
 /// program's records stand under their own. The kind changes only the path to which the caller posts.
 #[must_use]
 pub fn request_body(_kind: Kind, resource: &[u8], parts: &[Part<'_>]) -> Vec<u8> {
-    let scoped: Vec<_> = parts.iter().map(Scoped::of).collect();
-    let groups: Vec<_> = scoped
-        .chunk_by(|a, b| a.resource == b.resource)
-        .map(|group| {
-            let resource = group[0].resource.as_deref().unwrap_or(resource);
-            let inner: usize = group.iter().map(|part| field_len(part.len())).sum();
-            (resource, group, field_len(resource.len()) + inner)
-        })
-        .collect();
-    let total = groups.iter().map(|(_, _, length)| field_len(*length)).sum();
-    let mut out = Vec::with_capacity(total);
-    for (resource, group, length) in groups {
-        open(FIRST, length, &mut out);
-        open(FIRST, resource.len(), &mut out);
-        out.extend_from_slice(resource);
-        for part in group {
-            part.write(&mut out);
-        }
+    let length = |part: &Part<'_>| part.rows.iter().map(|row| row.len()).sum::<usize>();
+    let lengths: Vec<_> = parts.iter().map(|part| (part.boot, length(part))).collect();
+    let heads = request_heads(resource, &lengths);
+    let all = heads.iter().map(Vec::len).chain(lengths.iter().map(|(_, bytes)| *bytes));
+    let mut out = Vec::with_capacity(all.sum());
+    for (head, part) in heads.iter().zip(parts) {
+        out.extend_from_slice(head);
+        part.rows.iter().for_each(|row| out.extend_from_slice(row));
     }
     out
+}
+
+/// For each part, given as the text that it is grouped by and the bytes of its rows, what stands
+/// before these rows in a request: heads and rows in turn are [`request_body`].
+#[must_use]
+pub fn request_heads(resource: &[u8], parts: &[(&str, usize)]) -> Vec<Vec<u8>> {
+    let scoped: Vec<_> = parts.iter().map(Scoped::of).collect();
+    let mut heads = Vec::with_capacity(parts.len());
+    for group in scoped.chunk_by(|a, b| a.resource == b.resource) {
+        let resource = group[0].resource.as_deref().unwrap_or(resource);
+        let inner: usize = group.iter().map(|part| field_len(part.len())).sum();
+        let mut head = Vec::new();
+        open(FIRST, field_len(resource.len()) + inner, &mut head);
+        open(FIRST, resource.len(), &mut head);
+        head.extend_from_slice(resource);
+        for part in group {
+            part.open(&mut head);
+            heads.push(std::mem::take(&mut head));
+        }
+    }
+    heads
 }
 
 fn scope(boot: &str) -> Vec<u8> {

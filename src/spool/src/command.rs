@@ -14,6 +14,7 @@ use crate::ledger::Verdict;
 use crate::rights::{Range, Settled};
 use crate::row::{Parcel, Row, RowId, Want};
 use crate::settings::Settings;
+use crate::then::Then;
 
 /// Commands that may wait at one time.
 pub(crate) const ROOM: usize = 64;
@@ -25,6 +26,7 @@ pub(crate) type Done<T> = oneshot::Sender<Result<T, SpoolError>>;
 #[derive(Debug)]
 pub(crate) enum Command {
     Append(Vec<Draft>, Option<Done<()>>),
+    AppendThen(Vec<Draft>, Then, Done<()>),
     Commit(Done<()>),
     LowerTo(Level, Done<u64>),
     SetCeiling(Level, Done<()>),
@@ -40,7 +42,6 @@ pub(crate) enum Command {
     DeadLetters(Done<Vec<DeadLetter>>),
     Replay(u64, Done<Option<u64>>),
     Gaps(Done<Vec<Gap>>),
-    GapsTold(Vec<Gap>, Done<()>),
     Renew(Done<u64>),
     Page(u64, usize, Done<Vec<(Kind, Row)>>),
     PageBefore(u64, usize, Done<Vec<(Kind, Row)>>),

@@ -17,13 +17,15 @@ use crate::books::{Books, Fate, Span};
 use crate::damage::StoreError;
 use crate::dead;
 use crate::lanes::{self, Which};
+use crate::press::Press;
 use crate::row::Stored;
 use crate::schema::{PAGE, pragma};
-use crate::settings::{Framing, MIN_BYTES};
+use crate::settings::MIN_BYTES;
 use crate::store::{HEADROOM, Store, allocated};
+use crate::then::{self, Then};
 use crate::timeline::millis;
 
-/// A row is closed when the next frame would make it longer.
+/// A row is closed when the next frame would make it longer, unpacked.
 const ROW_BYTES: usize = 64 * 1024;
 /// A record whose body is longer is dropped (`oversize`).
 pub(crate) const RECORD_BYTES: usize = 1024 * 1024;
@@ -33,32 +35,39 @@ const FRAME_BYTES: usize = 64;
 const FIXED_PAGES: u64 = 16;
 const ROW_PAGES: u64 = 3;
 
+/// What goes into one transaction: drafts sorted by level, kind and boot, and what is true with them.
+#[derive(Clone, Copy)]
+pub(crate) struct Group<'a> {
+    pub(crate) drafts: &'a [&'a Draft],
+    pub(crate) thens: &'a [Then],
+}
+
 /// What a commit needs to know beside the drafts.
 #[derive(Clone, Copy)]
 struct Terms<'a> {
-    framing: &'a dyn Framing,
+    press: &'a Press,
     now: i64,
     cap: u64,
 }
 
-/// Commits drafts, which come sorted by level, kind and boot. With `frozen` the file does not grow.
+/// Commits a group. With `frozen` the file does not grow.
 pub(crate) fn commit(
     store: &mut Store,
-    framing: &dyn Framing,
-    drafts: &[&Draft],
+    press: &Press,
+    group: Group<'_>,
     frozen: bool,
 ) -> Result<(), StoreError> {
     let now = i64::try_from(store.now()).unwrap_or(i64::MAX);
-    let terms = Terms { framing, now, cap: cap(store, frozen)? };
+    let terms = Terms { press, now, cap: cap(store, frozen)? };
     let forget = forget_before(store);
     store.write(|conn, books| {
         expire(conn, books, forget)?;
         let same =
             |a: &&Draft, b: &&Draft| (a.level, a.kind, &a.boot) == (b.level, b.kind, &b.boot);
-        for run in drafts.chunk_by(same) {
+        for run in group.drafts.chunk_by(same) {
             put(conn, books, run, terms)?;
         }
-        Ok(())
+        group.thens.iter().try_for_each(|then| then::apply(conn, books, then))
     })
 }
 
@@ -66,14 +75,15 @@ pub(crate) fn commit(
 /// where there is no such letter, or the framing cannot open it.
 pub(crate) fn replay(
     store: &mut Store,
-    framing: &dyn Framing,
+    press: &Press,
     seq: u64,
 ) -> Result<Option<u64>, StoreError> {
     let Some((kind, row)) = dead::find(&store.conn, seq)? else { return Ok(None) };
-    let Some(body) = framing.unseal(kind, &row.bytes, seq) else { return Ok(None) };
+    let Ok(frames) = row.frames() else { return Ok(None) };
+    let Some(body) = press.framing.unseal(kind, &frames, seq) else { return Ok(None) };
     let draft = Draft { level: row.level, kind, boot: row.boot, body };
     let now = i64::try_from(store.now()).unwrap_or(i64::MAX);
-    let terms = Terms { framing, now, cap: cap(store, false)? };
+    let terms = Terms { press, now, cap: cap(store, false)? };
     store.write(|conn, books| {
         let number = books.next_seq();
         dead::take(conn, seq)?;
@@ -124,13 +134,13 @@ fn put(
     terms: Terms<'_>,
 ) -> Result<(), StoreError> {
     let mut open: Option<Stored> = None;
+    let mut frames = Vec::new();
     for draft in run {
         let oversize = draft.body.len() > RECORD_BYTES;
-        let full = open
-            .as_ref()
-            .is_some_and(|row| row.body.len() + draft.body.len() + FRAME_BYTES > ROW_BYTES);
+        let full = frames.len() + draft.body.len() + FRAME_BYTES > ROW_BYTES;
         if oversize || full {
-            close(conn, books, open.take(), terms.cap)?;
+            close(conn, books, open.take(), (&frames, terms))?;
+            frames.clear();
         }
         let seq = books.generate(draft.level, 1);
         if oversize {
@@ -138,10 +148,10 @@ fn put(
             continue;
         }
         let row = open.get_or_insert_with(|| begin(draft, seq, terms.now));
-        terms.framing.seal(draft.kind, &draft.body, seq, &mut row.body);
+        terms.press.framing.seal(draft.kind, &draft.body, seq, &mut frames);
         row.records += 1;
     }
-    close(conn, books, open, terms.cap)
+    close(conn, books, open, (&frames, terms))
 }
 
 fn begin(draft: &Draft, seq: u64, now: i64) -> Stored {
@@ -153,20 +163,20 @@ fn begin(draft: &Draft, seq: u64, now: i64) -> Stored {
         at: now,
         boot: draft.boot.to_string(),
         sum: 0,
-        body: Vec::with_capacity(draft.body.len() + FRAME_BYTES),
+        body: Vec::new(),
     }
 }
 
-/// Inserts a finished row, or counts it out where there is no room for it.
+/// Inserts a row with its finished frames, or counts it out where there is no room for it.
 fn close(
     conn: &Connection,
     books: &mut Books,
     row: Option<Stored>,
-    cap: u64,
+    (frames, terms): (&[u8], Terms<'_>),
 ) -> Result<(), StoreError> {
     let Some(mut row) = row else { return Ok(()) };
-    row.sum = row.checksum();
-    if make_room(conn, books, &row, cap)? {
+    terms.press.finish(&mut row, frames);
+    if make_room(conn, books, &row, terms.cap)? {
         lanes::insert(conn, &row)?;
     } else {
         let number = |n: i64| u64::try_from(n).unwrap_or(0);

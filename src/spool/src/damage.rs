@@ -23,6 +23,8 @@ use std::path::Path;
 
 use rusqlite::ErrorCode;
 
+use crate::schema;
+
 /// The store's name in the state directory.
 pub(crate) const STORE: &str = "spool.db";
 /// The name under which a damaged store stays.
@@ -159,9 +161,9 @@ pub(crate) fn splint(path: &Path, fresh: &[u8], max_bytes: u64) -> io::Result<()
     if !begins_like_ours(path) {
         write_at(&mut file, 0, &HEAD)?;
     }
-    // The version stands at 60: another version's schema is not ours to mend.
-    let same = |range: std::ops::Range<usize>| fresh.get(range.clone()) == head.get(range);
-    if fresh.len() == usize::from(PAGE_BYTES) && same(60..64) {
+    // The version stands at 60: an unknown version's schema is not ours to mend.
+    let version = u32::from_be_bytes([head[60], head[61], head[62], head[63]]);
+    if fresh.len() == usize::from(PAGE_BYTES) && schema::is_known(version.into()) {
         write_at(&mut file, 40, &fresh[40..72])?;
         write_at(&mut file, 100, &fresh[100..])?;
     }

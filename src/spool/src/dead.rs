@@ -40,7 +40,8 @@ pub struct DeadLetter {
     pub bytes: Vec<u8>,
 }
 
-/// Lays a row down here, in the caller's transaction.
+/// Lays a row down here, in the caller's transaction. It comes unpacked, so that the bound of bytes
+/// is one of memory as well.
 pub(crate) fn lay(conn: &Connection, row: &Stored, answer: &str) -> rusqlite::Result<()> {
     let sql = "INSERT OR REPLACE INTO dead VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     conn.prepare_cached(sql)?.execute((
@@ -96,8 +97,9 @@ pub(crate) fn list(
         let answer = row.get(8)?;
         let time = dated(row.get(4)?);
         if let Some((kind, row)) = crate::lanes::stored(row)?.trusted() {
-            let (seq, level, boot, bytes) = (row.first_seq, row.level, row.boot, row.bytes);
-            letters.push(DeadLetter { seq, level, kind, boot, time, answer, bytes });
+            let Ok(frames) = row.frames() else { continue };
+            let (seq, level, bytes) = (row.first_seq, row.level, frames.into_owned());
+            letters.push(DeadLetter { seq, level, kind, boot: row.boot, time, answer, bytes });
         }
     }
     Ok(letters)

@@ -14,7 +14,7 @@ use crate::damage::StoreError;
 use crate::gaps::Holes;
 use crate::ledger::Verdict;
 use crate::order::Ahead;
-use crate::row::{Row, RowId, Stored, Want};
+use crate::row::{self, Row, RowId, Stored, Want};
 use crate::schema;
 
 /// Rows looked at in one call of [`next`]: what bounds its time when kinds alternate.
@@ -270,7 +270,7 @@ fn collect(
     while let Some(columns) = rows.next()? {
         seen += 1;
         found.seen += 1;
-        let kind = Kind::from_number(columns.get(2)?);
+        let kind = row::signal(columns.get(2)?);
         if seen > MOST_ROWS {
             return Ok(false);
         }
@@ -283,10 +283,10 @@ fn collect(
             found.damaged.push(id);
             return Ok(false);
         };
-        if !found.rows.is_empty() && found.bytes + row.bytes.len() > max_bytes {
+        if !found.rows.is_empty() && found.bytes + row.size() > max_bytes {
             return Ok(false);
         }
-        found.bytes += row.bytes.len();
+        found.bytes += row.size();
         found.kind = Some(kind);
         found.rows.push(row);
     }

@@ -3,19 +3,20 @@
 //! answer about them. The spool knows neither events nor the network.
 //!
 //! ```text
-//! DIR/spool.db        page 4096, auto_vacuum incremental, application_id "CAND", user_version 1
+//! DIR/spool.db        page 4096, auto_vacuum incremental, application_id "CAND", user_version 2
 //! DIR/spool.db-wal    write-ahead log, synchronous FULL, folded in at 4 MiB
 //! DIR/counters.mirror the counters and the id once more (mirror.rs)
 //! DIR/spool.reserve   room to settle accounts on a full disk (reserve.rs)
 //!
 //! batch   the queue: one row is a run of records of one level, kind and boot
 //!   id      sequence number of the first record; the others follow without a gap
-//!   level   the lane, 0-3            kind   0 log, 1 metric, 2 span
+//!   level   the lane, 0-3            kind   0 log, 1 metric, 2 span; + 4: the body is packed
 //!   records how many, at least one   at     age clock at the commit, ms (timeline.rs)
 //!   boot    boot id                  sum    CRC-32C over all other columns (row.rs)
-//!   body    sealed OTLP frames, one after the other, at most 64 KiB unless one record is larger
+//!   body    sealed OTLP frames, one after the other, at most 64 KiB unless one record is larger;
+//!           packed as one zstd frame (packing.rs), or as they are (stores of user_version 1)
 //!   index lane (level, id, records): a level's oldest, and what waits, without touching bodies
-//! dead    as batch, and `answer`: what an endpoint refused for good; outside the ledger until it
+//! dead    as batch, never packed, and `answer`: what an endpoint refused for good; outside the ledger until it
 //!         is replayed as a new record
 //! gap     first, last, count, reason: dropped numbers that the receiver was not yet told of, each
 //!         with its CRC-32C (gaps.rs)
@@ -51,7 +52,9 @@ mod look;
 mod mirror;
 mod offline;
 mod order;
+mod packing;
 mod peek;
+mod press;
 mod queue;
 mod recovery;
 mod reserve;
@@ -61,6 +64,7 @@ mod schema;
 mod settings;
 mod spool;
 mod store;
+mod then;
 mod timeline;
 mod writer;
 
@@ -71,6 +75,7 @@ pub use ledger::{Before, Dropped, Ledger, LossBound, Verdict};
 pub use offline::{Audit, Offline, OfflineError, Repair};
 pub use peek::{Peek, peek};
 pub use rights::{Range, Settled};
-pub use row::{Parcel, Row, RowId, Want};
+pub use row::{Kept, Parcel, Row, RowError, RowId, Want};
 pub use settings::{Framing, FreeBytes, Settings, Surroundings};
 pub use spool::{Spool, Urgency};
+pub use then::Then;

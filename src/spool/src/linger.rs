@@ -11,6 +11,7 @@ use candor_model::{Draft, Level};
 
 use crate::command::Done;
 use crate::ledger::LossBound;
+use crate::then::Then;
 
 /// Bytes that are committed without waiting for more.
 pub(crate) const GROUP_BYTES: usize = 256 * 1024;
@@ -24,6 +25,7 @@ const OVERHEAD: usize = size_of::<Draft>();
 pub(crate) struct Linger {
     ordinary: Vec<Draft>,
     urgent: Vec<Draft>,
+    thens: Vec<Then>,
     waiting: Vec<Done<()>>,
     bytes: usize,
     since: Option<Instant>,
@@ -55,6 +57,16 @@ impl Linger {
         self.bytes += drafts.iter().map(size).sum::<usize>();
         self.urgent.extend(drafts);
         self.waiting.push(done);
+    }
+
+    /// Adds what becomes true with the urgent drafts.
+    pub(crate) fn add_then(&mut self, then: Then) {
+        self.thens.push(then);
+    }
+
+    /// What becomes true with everything that waits.
+    pub(crate) fn thens(&self) -> &[Then] {
+        &self.thens
     }
 
     /// Whether a commit should not wait any longer.
@@ -95,6 +107,7 @@ impl Linger {
     /// again after `pause`.
     pub(crate) fn refused(&mut self, pause: Duration) -> Vec<Done<()>> {
         self.urgent.clear();
+        self.thens.clear();
         self.bytes = self.ordinary.iter().map(size).sum();
         let now = Instant::now();
         self.hurry = false;

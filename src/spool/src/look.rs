@@ -26,7 +26,7 @@ pub(crate) fn before(
     {
         first = row.id;
         let Some((kind, row)) = row.trusted() else { continue };
-        bytes += row.bytes.len();
+        bytes += row.size();
         if bytes > max_bytes && !rows.is_empty() {
             break;
         }

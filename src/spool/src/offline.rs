@@ -24,7 +24,8 @@ use crate::gaps::Gap;
 use crate::ledger::{Ledger, Verdict};
 use crate::mirror::Reflection;
 use crate::peek;
-use crate::row::Row;
+use crate::press::Press;
+use crate::row::{Row, Stored};
 use crate::settings::{Framing, Settings, Surroundings};
 use crate::store::{Place, Store};
 use crate::{commit, lanes, look, schema};
@@ -180,7 +181,7 @@ impl Offline {
     pub fn replay(
         dir: &Path,
         settings: Settings,
-        framing: &dyn Framing,
+        framing: Box<dyn Framing>,
         seq: u64,
     ) -> Result<Option<u64>, OfflineError> {
         let path = dir.join(STORE);
@@ -188,7 +189,7 @@ impl Offline {
             return Err(OfflineError::Absent { path });
         }
         let mut store = Self::open_to_change(dir, settings)?;
-        let replayed = commit::replay(&mut store, framing, seq);
+        let replayed = commit::replay(&mut store, &Press::new(framing), seq);
         let replayed = replayed.and_then(|number| store.checkpoint().map(|()| number));
         replayed.map_err(|error| damaged(&path, error))
     }
@@ -251,7 +252,8 @@ impl Offline {
             let next = next.map_err(|e| damaged(&path, StoreError::Sqlite(e)))?;
             let Some(row) = next else { return Ok(left_out) };
             last = row.id;
-            match row.trusted() {
+            // Unpacked, so that whoever takes it can read it.
+            match row.unpacked().and_then(Stored::trusted) {
                 Some((kind, row)) => take(kind, row)?,
                 None => left_out += 1,
             }

@@ -5,16 +5,15 @@
 //!   answer about it changes nothing.
 //! - Nothing leaves by [`next`] but what is whole.
 
-use candor_model::{DropReason, Level};
+use candor_model::{DropReason, Kind, Level};
 
 use crate::books::Fate;
 use crate::damage::StoreError;
 use crate::dead::{self, DeadLetter};
-use crate::gaps::Gap;
 use crate::lanes::{self, Which};
+use crate::press::Press;
 use crate::row::{Parcel, RowId, Stored, Want};
 use crate::schema;
-use crate::settings::Framing;
 use crate::store::Store;
 
 /// Bytes of bodies that are purged in one commit where the disk is full.
@@ -61,17 +60,22 @@ pub(crate) fn uploaded(store: &mut Store, rows: &[RowId], rejected: u64) -> Resu
     Ok(())
 }
 
-/// Makes two rows of one; false when it holds one record, or is gone.
-pub(crate) fn split(
-    store: &mut Store,
-    framing: &dyn Framing,
-    id: RowId,
-) -> Result<bool, StoreError> {
+/// Makes two rows of one; false when it holds one record, or is gone. One that cannot be unpacked
+/// is counted out, so that nobody asks for it again.
+pub(crate) fn split(store: &mut Store, press: &Press, id: RowId) -> Result<bool, StoreError> {
     let Some(row) = lanes::find(&store.conn, id)? else { return Ok(false) };
     let Some((kind, trusted)) = row.clone().trusted() else { return Ok(false) };
+    let Ok(frames) = trusted.frames() else {
+        store.write(|conn, books| {
+            lanes::remove(conn, books, Which::One(id), Fate::Dropped(DropReason::Corrupt))
+        })?;
+        return Ok(true);
+    };
     let half = trusted.records / 2;
-    let Some(at) = frames_end(framing, kind, &trusted.bytes, half) else { return Ok(false) };
-    let (first, second) = halves(row, at, i64::from(half));
+    let Some(at) = press.cut(kind, &frames, half) else { return Ok(false) };
+    let (mut first, mut second) = halves(row, kind, i64::from(half));
+    press.finish(&mut first, &frames[..at]);
+    press.finish(&mut second, &frames[at..]);
     store.write(|conn, _| {
         // Not `remove`: no record leaves, the same ones come back in the next two lines.
         conn.prepare_cached("DELETE FROM batch WHERE id = ?1")?.execute([id.0])?;
@@ -81,35 +85,21 @@ pub(crate) fn split(
     })
 }
 
-/// Where the first `records` frames end; `None` when there is nothing to cut.
-fn frames_end(
-    framing: &dyn Framing,
-    kind: candor_model::Kind,
-    bytes: &[u8],
-    records: u32,
-) -> Option<usize> {
-    let mut end = 0;
-    for _ in 0..records {
-        end += framing.frame_len(kind, bytes.get(end..)?)?;
-    }
-    (end > 0 && end < bytes.len()).then_some(end)
-}
-
-fn halves(mut first: Stored, at: usize, records: i64) -> (Stored, Stored) {
-    let body = first.body.split_off(at);
-    let (id, rest) = (first.id + records, first.records - records);
-    let mut second = Stored { id, records: rest, body, sum: 0, ..first.clone() };
-    first.records = records;
-    first.sum = first.checksum();
-    second.sum = second.checksum();
-    (first, second)
+/// Two rows without bodies in place of one.
+fn halves(whole: Stored, kind: Kind, records: i64) -> (Stored, Stored) {
+    let bare = Stored { kind: kind as i64, body: Vec::new(), sum: 0, ..whole };
+    let rest = Stored { id: bare.id + records, records: bare.records - records, ..bare.clone() };
+    (Stored { records, ..bare }, rest)
 }
 
 /// An endpoint refused a row for good: its records are dropped, and it is kept as a dead letter.
 pub(crate) fn reject(store: &mut Store, id: RowId, answer: &str) -> Result<(), StoreError> {
     store.write(|conn, books| {
         if let Some(row) = lanes::find(conn, id)? {
-            dead::lay(conn, &row, answer)?;
+            // What cannot be read is counted like the rest, and leaves nothing to look at.
+            if let Some(letter) = row.unpacked() {
+                dead::lay(conn, &letter, answer)?;
+            }
             lanes::remove(conn, books, Which::One(id), Fate::Dropped(DropReason::Rejected))?;
         }
         Ok(())
@@ -198,23 +188,16 @@ pub(crate) fn dead_letters(store: &mut Store) -> Result<Vec<DeadLetter>, StoreEr
     Ok(dead::list(&store.conn, |at| store.dated(at))?)
 }
 
-/// The ranges that the receiver was not yet told of have been told of.
-pub(crate) fn gaps_told(store: &mut Store, told: &[Gap]) -> Result<(), StoreError> {
-    store.write(|_, books| {
-        books.gaps.tell(told);
-        Ok(())
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
     use std::path::Path;
 
-    use candor_model::{Draft, Kind};
+    use candor_model::Draft;
 
     use super::*;
     use crate::settings::Scrub;
-    use crate::{Settings, Spool, Surroundings, Urgency};
+    use crate::{Framing, Kept, Row, Settings, Spool, Surroundings, Urgency};
 
     struct Bare;
 
@@ -228,60 +211,122 @@ mod tests {
         }
     }
 
-    const CANARY: &[u8] = b"candor canary of level three";
-
-    /// How often the canary stands in any file of the directory.
-    fn canaries(dir: &Path) -> usize {
-        let files = std::fs::read_dir(dir).unwrap();
-        let bytes = files.map(|file| std::fs::read(file.unwrap().path()).unwrap());
-        bytes.map(|all| all.windows(CANARY.len()).filter(|run| *run == CANARY).count()).sum()
+    /// Bytes by which records of level three are known again, eight at a time, wherever they lie.
+    #[derive(Default)]
+    struct Canaries {
+        chunks: HashSet<[u8; 8]>,
+        /// By the first two bytes, since a search looks at every place of every file.
+        likely: Vec<bool>,
     }
 
-    fn body(canary: bool, length: usize) -> Vec<u8> {
-        let mut body = if canary { CANARY.repeat(length / CANARY.len()) } else { Vec::new() };
-        body.resize(length, b'.');
+    impl Canaries {
+        fn add(&mut self, bytes: &[u8]) {
+            self.likely.resize(1 << 16, false);
+            for chunk in bytes.chunks_exact(32) {
+                let chunk: [u8; 8] = chunk[..8].try_into().unwrap();
+                self.likely[usize::from(u16::from_le_bytes([chunk[0], chunk[1]]))] = true;
+                self.chunks.insert(chunk);
+            }
+        }
+
+        /// How often any of them stands in any file of the directory.
+        fn count(&self, dir: &Path) -> usize {
+            let files = std::fs::read_dir(dir).unwrap().map(Result::unwrap);
+            // The reserve holds noise of its own and never a record.
+            let files = files.filter(|file| file.file_name() != "spool.reserve");
+            let stands = |run: &&[u8]| {
+                self.likely[usize::from(u16::from_le_bytes([run[0], run[1]]))]
+                    && self.chunks.contains(*run)
+            };
+            files.map(|f| std::fs::read(f.path()).unwrap().windows(8).filter(stands).count()).sum()
+        }
+    }
+
+    /// Bytes that do not pack, so that they lie in the store as they are.
+    fn noise(seed: usize, length: usize) -> Vec<u8> {
+        let mut state = seed as u64 + 1;
+        let mut body = Vec::new();
+        while body.len() < length {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            body.extend(&state.to_le_bytes()[4..]);
+        }
         body
     }
 
-    fn draft(level: Level, length: usize) -> Draft {
-        let body = body(level == Level::Full, length);
+    /// Words that pack well: what lies in the store is not what was handed over.
+    fn words(seed: usize, length: usize) -> Vec<u8> {
+        let mut body = Vec::new();
+        for n in 0.. {
+            if body.len() >= length {
+                break;
+            }
+            body.extend(format!("record {} of a unit that failed again; ", seed * n % 977).bytes());
+        }
+        body
+    }
+
+    fn draft(level: Level, body: Vec<u8>) -> Draft {
         Draft { level, kind: Kind::Log, boot: "boot".into(), body }
     }
 
     /// Fills a store with both levels in every state that there is: waiting, uploaded, split,
     /// dead-lettered, evicted, lingering, set aside, in the store and in the log.
-    async fn filled(dir: &Path, scrub: Scrub) -> Spool {
+    async fn filled(dir: &Path, scrub: Scrub) -> (Spool, Canaries) {
         let settings = Settings { max_bytes: 1 << 20, min_free: 0, ..Settings::default() };
         let outside = Surroundings { scrub, ..Surroundings::default() };
         let spool = Spool::open_with(dir, settings, Box::new(Bare), outside).unwrap();
-        std::fs::write(dir.join("spool.damaged.db"), CANARY).unwrap();
+        let mut canaries = Canaries::default();
+        let (aside, lingering) = (noise(2000, 5000), noise(1000, 900));
+        canaries.add(&aside);
+        canaries.add(&lingering);
+        std::fs::write(dir.join("spool.damaged.db"), aside).unwrap();
         for n in 0..40 {
-            let drafts = [Level::Full, Level::Basic].map(|level| draft(level, 900 + n * 613));
-            spool.append(drafts.to_vec(), Urgency::Now).await.unwrap();
-            let parcel = spool.next(Want::all(1)).await.unwrap().unwrap();
-            let id = parcel.rows[0].id;
+            let length = 900 + n * 613;
+            let full = noise(n, length);
+            canaries.add(&full);
+            let full = [draft(Level::Full, full), draft(Level::Full, words(n, length * 2))];
+            spool.append(full.to_vec(), Urgency::Now).await.unwrap();
+            spool
+                .append(vec![draft(Level::Basic, vec![b'.'; length])], Urgency::Now)
+                .await
+                .unwrap();
+            let rows = spool.next(Want::all(1)).await.unwrap().unwrap().rows;
+            note(&rows, &mut canaries);
             match n % 4 {
-                0 => spool.uploaded(&[id], 0).await.unwrap(),
-                1 => spool.reject(id, "no").await.unwrap(),
+                0 => spool.uploaded(&[rows[0].id], 0).await.unwrap(),
+                1 => spool.reject(rows[0].id, "no").await.unwrap(),
+                2 => drop(spool.split(rows[0].id).await.unwrap()),
                 _ => {}
             }
         }
         // Delivered last, so that nothing comes to stand where it stood.
-        let parcel = spool.next(Want::all(100_000)).await.unwrap().unwrap();
-        let rows: Vec<RowId> = parcel.rows.iter().map(|row| row.id).collect();
+        let rows = spool.next(Want::all(100_000)).await.unwrap().unwrap().rows;
+        note(&rows, &mut canaries);
+        let rows: Vec<RowId> = rows.iter().map(|row| row.id).collect();
         spool.uploaded(&rows, 0).await.unwrap();
-        spool.append(vec![draft(Level::Full, 900)], Urgency::Linger).await.unwrap();
-        spool
+        spool.append(vec![draft(Level::Full, lingering)], Urgency::Linger).await.unwrap();
+        (spool, canaries)
+    }
+
+    /// What rows of level three are in the store, packed.
+    fn note(rows: &[Row], canaries: &mut Canaries) {
+        for row in rows.iter().filter(|row| row.level == Level::Full) {
+            let Kept::Packed(packed) = row.kept() else { panic!("rows lie packed") };
+            // The first bytes are the same for every row.
+            canaries.add(packed.get(32..).unwrap_or_default());
+        }
     }
 
     async fn left_after_lowering(scrub: Scrub) -> usize {
         let dir = tempfile::tempdir().unwrap();
-        let spool = filled(dir.path(), scrub).await;
-        assert!(canaries(dir.path()) > 100);
+        let (spool, canaries) = filled(dir.path(), scrub).await;
+        assert!(canaries.count(dir.path()) > 1000);
         assert!(spool.lower_to(Level::Basic).await.unwrap() > 0);
         assert!(spool.ledger().pending > 0, "the lower level stays");
         assert!(spool.verify().await.unwrap().is_sound());
-        let left = canaries(dir.path());
+        let left = canaries.count(dir.path());
         assert!(spool.dead_letters().await.unwrap().iter().all(|d| d.level <= Level::Basic));
         spool.clear(DropReason::Disabled).await.unwrap();
         left
@@ -306,9 +351,9 @@ mod tests {
     #[tokio::test]
     async fn after_clearing_nothing_that_waited_is_in_the_directory() {
         let dir = tempfile::tempdir().unwrap();
-        let spool = filled(dir.path(), Scrub::ALL).await;
+        let (spool, canaries) = filled(dir.path(), Scrub::ALL).await;
         spool.clear(DropReason::Deleted).await.unwrap();
-        assert_eq!(canaries(dir.path()), 0);
+        assert_eq!(canaries.count(dir.path()), 0);
         assert!(spool.verify().await.unwrap().is_sound());
         assert_eq!((spool.ledger().pending, spool.ledger().dead_letters), (0, 0));
     }

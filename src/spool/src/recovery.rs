@@ -145,7 +145,7 @@ fn existing(
             Ok(Some((conn, entry)))
         }
         Content::Ours { books, install_id } => {
-            schema::complete(&conn)?;
+            schema::upgrade(&conn)?;
             if is_of_a_former_id(&conn, install_id.as_deref(), books.as_deref(), reflection)? {
                 return start_over(conn, place, latest);
             }

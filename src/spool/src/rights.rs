@@ -63,7 +63,7 @@ pub(crate) fn page(
     while let Some(row) = lanes::after(&store.conn, last)? {
         last = row.id;
         let Some((kind, row)) = row.trusted() else { continue };
-        bytes += row.bytes.len();
+        bytes += row.size();
         if bytes > max_bytes && !rows.is_empty() {
             break;
         }

@@ -1,14 +1,27 @@
 //! One row of the queue: a run of sealed OTLP frames of one level, kind and boot, with consecutive
 //! sequence numbers, as the uploader gets it and as the checksum covers it.
 //!
+//! ```text
+//! kind = signal (0 log, 1 metric, 2 span), + 4 where the body is one zstd frame (packing.rs);
+//!        rows of an earlier version, and of a moment without memory, hold the frames as they are
+//! ```
+//!
 //! # Invariants
 //! - A row's id is the sequence number of its first record, so ids never overlap and never repeat.
 //! - The checksum covers every column: a flipped bit in the level is found as surely as one in the
 //!   body.
 
+use std::borrow::Cow;
+use std::io;
 use std::sync::Arc;
 
 use candor_model::{Kind, Level};
+use thiserror::Error;
+
+use crate::packing;
+
+/// In the column `kind`: the body is one zstd frame.
+const PACKED: i64 = 4;
 
 /// The name of a row: the sequence number of its first record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,8 +48,69 @@ pub struct Row {
     pub first_seq: u64,
     /// How many records it holds, at least one.
     pub records: u32,
-    /// The sealed frames, one after the other, ready to stand in a request body.
-    pub bytes: Vec<u8>,
+    pub(crate) body: Body,
+}
+
+/// How a row's frames lie in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept<'a> {
+    /// As they are.
+    Plain(&'a [u8]),
+    /// As one zstd frame that tells its content size.
+    Packed(&'a [u8]),
+}
+
+/// The sealed frames of a row, one after the other, as they lie in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Body {
+    Plain(Vec<u8>),
+    /// One zstd frame, and how long it is unpacked.
+    Packed(Vec<u8>, usize),
+}
+
+/// A row that was whole by its checksum cannot be unpacked: it was stored like that.
+#[derive(Debug, Error)]
+#[error("cannot unpack the row that begins with record {first_seq}; it is lost")]
+pub struct RowError {
+    /// Sequence number of the row's first record.
+    pub first_seq: u64,
+    /// What zstd said.
+    #[source]
+    pub source: io::Error,
+}
+
+impl Row {
+    /// The sealed frames, one after the other, ready to stand in a request body. Unpacks them each
+    /// time: what they take is [`size`](Self::size), 1.1 MiB at most.
+    ///
+    /// # Errors
+    /// [`RowError`].
+    pub fn frames(&self) -> Result<Cow<'_, [u8]>, RowError> {
+        match &self.body {
+            Body::Plain(frames) => Ok(Cow::Borrowed(frames)),
+            Body::Packed(packed, _) => packing::unpack(packed)
+                .map(Cow::Owned)
+                .map_err(|source| RowError { first_seq: self.first_seq, source }),
+        }
+    }
+
+    /// The frames as they lie in the store.
+    #[must_use]
+    pub fn kept(&self) -> Kept<'_> {
+        match &self.body {
+            Body::Plain(frames) => Kept::Plain(frames),
+            Body::Packed(packed, _) => Kept::Packed(packed),
+        }
+    }
+
+    /// Bytes of the frames, unpacked.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        match &self.body {
+            Body::Plain(frames) => frames.len(),
+            Body::Packed(_, size) => *size,
+        }
+    }
 }
 
 /// Rows of one kind for one request, security first, then oldest first.
@@ -51,7 +125,7 @@ pub struct Parcel {
 /// What the caller of [`next`](crate::Spool::next) is ready to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Want {
-    /// Upper bound of the sum of [`Row::bytes`]. A single row above it still comes, alone.
+    /// Upper bound of the sum of [`Row::size`]. A single row above it still comes, alone.
     pub max_bytes: usize,
     /// Lanes above this level are left alone: `Security` asks for what goes at once, `Full` for
     /// everything.
@@ -91,21 +165,47 @@ impl Stored {
         i64::from(crc32c::crc32c_append(sum, &self.body))
     }
 
+    /// Takes the frames as one zstd frame in place of the frames themselves.
+    pub(crate) fn pack(&mut self, packed: Vec<u8>) {
+        self.kind |= PACKED;
+        self.body = packed;
+    }
+
+    /// The same row with its frames as they are; `None` where they cannot be read.
+    pub(crate) fn unpacked(&self) -> Option<Self> {
+        let (kind, row) = self.clone().trusted()?;
+        let mut plain =
+            Self { kind: kind as i64, body: row.frames().ok()?.into_owned(), ..self.clone() };
+        plain.sum = plain.checksum();
+        Some(plain)
+    }
+
     /// The row with its kind, if every column is what was once written.
     pub(crate) fn trusted(self) -> Option<(Kind, Row)> {
         if self.checksum() != self.sum {
             return None;
         }
+        let body = if self.kind & PACKED == 0 {
+            Body::Plain(self.body)
+        } else {
+            let size = packing::unpacked_len(&self.body)?;
+            Body::Packed(self.body, size)
+        };
         let row = Row {
             id: RowId(self.id),
             level: Level::from_number(self.level)?,
             first_seq: u64::try_from(self.id).ok()?,
             records: u32::try_from(self.records).ok().filter(|&n| n > 0)?,
             boot: self.boot.into(),
-            bytes: self.body,
+            body,
         };
-        Some((Kind::from_number(self.kind)?, row))
+        Some((signal(self.kind)?, row))
     }
+}
+
+/// The OTLP signal that the column `kind` names.
+pub(crate) fn signal(kind: i64) -> Option<Kind> {
+    Kind::from_number(kind & !PACKED)
 }
 
 #[cfg(test)]

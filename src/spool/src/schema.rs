@@ -16,7 +16,9 @@ use crate::gaps::{Gap, Gaps};
 pub(crate) const PAGE: u64 = 4096;
 /// Pages beyond the cap that the file may grow by: the fixed tables, and room to settle accounts.
 const SLACK_PAGES: u64 = 64;
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
+/// Stores since this one have the same tables; their rows say for themselves how they are kept.
+const OLDEST: i64 = 1;
 /// `CAND`.
 const APPLICATION: i64 = 0x4341_4e44;
 
@@ -94,8 +96,22 @@ pub(crate) fn create(conn: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Makes the tables that an earlier agent's store lacks.
-pub(crate) fn complete(conn: &Connection) -> rusqlite::Result<()> {
+fn complete(conn: &Connection) -> rusqlite::Result<()> {
     conn.execute_batch(LATER)
+}
+
+/// Makes an earlier agent's store one of this version: no row is touched, so it takes no time.
+pub(crate) fn upgrade(conn: &Connection) -> rusqlite::Result<()> {
+    complete(conn)?;
+    if pragma(conn, "user_version")? != VERSION {
+        conn.execute_batch(&format!("PRAGMA user_version={VERSION};"))?;
+    }
+    Ok(())
+}
+
+/// Whether the tables of a store of this version are those of ours.
+pub(crate) const fn is_known(version: i64) -> bool {
+    OLDEST <= version && version <= VERSION
 }
 
 /// Looks at an open file without changing it.
@@ -106,7 +122,7 @@ pub(crate) fn inspect(conn: &Connection) -> rusqlite::Result<Content> {
     if tables == 0 && made_by == (0, 0) {
         return Ok(Content::Empty);
     }
-    if made_by != (APPLICATION, VERSION) || number("auto_vacuum")? != 2 {
+    if made_by.0 != APPLICATION || !is_known(made_by.1) || number("auto_vacuum")? != 2 {
         return Ok(Content::Foreign);
     }
     Ok(Content::Ours {

@@ -26,6 +26,7 @@ use crate::row::{Parcel, Row, RowId, Want};
 use crate::schema::INSTALL_KEY;
 use crate::settings::{Framing, Settings, Surroundings};
 use crate::store::{Place, Store};
+use crate::then::Then;
 use crate::writer::Writer;
 
 /// How soon an append must be on the disk.
@@ -103,6 +104,15 @@ impl Spool {
             Urgency::Linger => self.tell(Command::Append(drafts, None)).await,
             Urgency::Now => self.ask(|done| Command::Append(drafts, Some(done))).await,
         }
+    }
+
+    /// As [`append`](Self::append) with [`Urgency::Now`]; what `then` says becomes true in the same
+    /// transaction. Where the ceiling withholds one of the drafts it does not become true.
+    ///
+    /// # Errors
+    /// [`SpoolError`]: none of these drafts was stored or counted, and nothing became true.
+    pub async fn append_then(&self, drafts: Vec<Draft>, then: Then) -> Result<(), SpoolError> {
+        self.ask(|done| Command::AppendThen(drafts, then, done)).await
     }
 
     /// Commits what lingers.
@@ -271,22 +281,12 @@ impl Spool {
     }
 
     /// Ranges of numbers that were dropped and that the receiver was not told of, by their first
-    /// number; at most 256. They stay, over restarts, until [`gaps_told`](Self::gaps_told).
+    /// number; at most 256. They stay, over restarts, until they are [`Then::GapsTold`].
     ///
     /// # Errors
     /// [`SpoolError`].
     pub async fn gaps(&self) -> Result<Vec<Gap>, SpoolError> {
         self.ask(Command::Gaps).await
-    }
-
-    /// A record about each of these ranges is committed. What a range gained since
-    /// [`gaps`](Self::gaps) stays. A crash in between tells a range twice, never not at all.
-    ///
-    /// # Errors
-    /// [`SpoolError`]; the ranges stay.
-    pub async fn gaps_told(&self, told: &[Gap]) -> Result<(), SpoolError> {
-        let told = told.to_vec();
-        self.ask(|done| Command::GapsTold(told, done)).await
     }
 
     /// A value that [`set_meta`](Self::set_meta) left.

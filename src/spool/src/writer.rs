@@ -16,14 +16,16 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
-use candor_model::{Draft, DropReason, Level};
+use candor_model::{DropReason, Level};
 use tokio::sync::watch;
 
 use crate::command::{Command, Done, Envelope};
+use crate::commit::Group;
 use crate::damage::StoreError;
 use crate::error::SpoolError;
 use crate::ledger::{Ledger, LossBound};
 use crate::linger::Linger;
+use crate::press::Press;
 use crate::row::Parcel;
 use crate::settings::Framing;
 use crate::store::{Store, wants_reopening};
@@ -40,7 +42,7 @@ type Flow = ControlFlow<Option<Done<()>>>;
 /// The thread's state.
 pub(crate) struct Writer {
     store: Store,
-    framing: Box<dyn Framing>,
+    press: Press,
     linger: Linger,
     ceiling: Level,
     commands: Receiver<Envelope>,
@@ -63,7 +65,7 @@ impl Writer {
         let published = (store.books.serial, store.fsyncs);
         let writer = Self {
             store,
-            framing,
+            press: Press::new(framing),
             linger: Linger::default(),
             ceiling: Level::Full,
             commands,
@@ -109,7 +111,7 @@ impl Writer {
     /// Does one command; who closes is given back.
     fn obey(&mut self, command: Command) -> Flow {
         match command {
-            Command::Append(drafts, done) => return self.append(drafts, done),
+            append @ (Command::Append(..) | Command::AppendThen(..)) => return self.append(append),
             Command::Close(done) => return Flow::Break(Some(done)),
             Command::Commit(done) => self.reply(done, Self::commit),
             Command::LowerTo(level, done) => self.reply(done, |w| w.lower_to(level)),
@@ -137,8 +139,7 @@ impl Writer {
                 w.attempt("delete uploaded rows", |s| queue::uploaded(s, &rows, rejected))
             }),
             Command::Split(row, done) => self.reply(done, |w| {
-                let framing = w.framing.as_ref();
-                attempt(&mut w.store, "split a row", |s| queue::split(s, framing, row))
+                attempt(&mut w.store, "split a row", |s| queue::split(s, &w.press, row))
             }),
             Command::Reject(row, words, done) => {
                 self.reply(done, |w| w.attempt("reject a row", |s| queue::reject(s, row, &words)));
@@ -158,14 +159,11 @@ impl Writer {
                 self.reply(done, |w| w.attempt("list dead letters", queue::dead_letters));
             }
             Command::Replay(seq, done) => self.reply(done, |w| {
-                let framing = w.framing.as_ref();
-                attempt(&mut w.store, "replay a dead letter", |s| commit::replay(s, framing, seq))
+                let press = &w.press;
+                attempt(&mut w.store, "replay a dead letter", |s| commit::replay(s, press, seq))
             }),
             Command::Gaps(done) => {
                 self.reply(done, |w| Ok(w.store.books.gaps.list().to_vec()));
-            }
-            Command::GapsTold(told, done) => {
-                self.reply(done, |w| w.attempt("forget told gaps", |s| queue::gaps_told(s, &told)));
             }
             Command::Page(after, bytes, done) => self
                 .reply(done, |w| w.attempt("read what waits", |s| rights::page(s, after, bytes))),
@@ -190,15 +188,11 @@ impl Writer {
     }
 
     /// Takes drafts in, and with them all appends that are waiting in the queue already.
-    fn append(&mut self, drafts: Vec<Draft>, done: Option<Done<()>>) -> Flow {
-        self.take(drafts, done);
-        let mut after = None;
+    fn append(&mut self, first: Command) -> Flow {
+        let mut after = self.take(first);
         while self.linger.is_due() && !self.linger.is_full() && after.is_none() {
             match self.commands.try_recv() {
-                Ok(Envelope { command: Command::Append(drafts, done), .. }) => {
-                    self.take(drafts, done);
-                }
-                Ok(other) => after = Some(other),
+                Ok(next) => after = self.take(next.command),
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
             }
         }
@@ -206,20 +200,30 @@ impl Writer {
             // Whoever waits has been answered, and what lingers stays where it was refused.
             let _ = self.commit();
         }
-        after.map_or(Flow::Continue(()), |envelope| self.obey(envelope.command))
+        after.map_or(Flow::Continue(()), |command| self.obey(command))
     }
 
-    /// Lets in what the ceiling lets in.
-    fn take(&mut self, mut drafts: Vec<Draft>, done: Option<Done<()>>) {
+    /// Lets in what the ceiling lets in; another command is given back.
+    fn take(&mut self, append: Command) -> Option<Command> {
+        let (mut drafts, then, done) = match append {
+            Command::Append(drafts, done) => (drafts, None, done),
+            Command::AppendThen(drafts, then, done) => (drafts, Some(then), Some(done)),
+            other => return Some(other),
+        };
         let offered = drafts.len();
         drafts.retain(|draft| draft.level <= self.ceiling);
-        self.store.withheld += count(offered - drafts.len());
+        let withheld = count(offered - drafts.len());
+        self.store.withheld += withheld;
         let linger = self.store.place.settings.linger;
         if let Some(done) = done {
             self.linger.add_urgent(drafts, done);
+            if let Some(then) = then.filter(|_| withheld == 0) {
+                self.linger.add_then(then);
+            }
         } else {
             self.store.refused += self.linger.add(drafts, linger);
         }
+        None
     }
 
     /// Commits what waits and answers who waits for it.
@@ -228,7 +232,8 @@ impl Writer {
             return Ok(());
         }
         let drafts = self.linger.sorted();
-        if drafts.is_empty() {
+        let group = Group { drafts: &drafts, thens: self.linger.thens() };
+        if drafts.is_empty() && group.thens.is_empty() {
             // All that was handed over was above the ceiling.
             let waiting = self.linger.committed();
             self.publish();
@@ -237,13 +242,13 @@ impl Writer {
             }
             return Ok(());
         }
-        let framing = self.framing.as_ref();
+        let press = &self.press;
         let outcome = attempt(&mut self.store, "commit records", |store| {
-            match commit::commit(store, framing, &drafts, false) {
+            match commit::commit(store, press, group, false) {
                 Err(error) if error.is_full() => {
                     // The log and the reserve give room; the file takes no more than it has.
                     store.make_way();
-                    commit::commit(store, framing, &drafts, true)?;
+                    commit::commit(store, press, group, true)?;
                     store.regain();
                     Ok(())
                 }

@@ -2,7 +2,7 @@
 //! waits or something is in the way. `uploader` says when.
 //!
 //! ```text
-//! next parcel -> size -> body -> compress -> day's bytes? -> send -> decide -> settle -+
+//! next parcel -> size -> body -> day's bytes? -> send -> decide -> settle -+
 //!      ^                                                                               |
 //!      +-- rest? <- lost ranges told (once, after the first success) <-----------------+
 //! an endpoint that is out -> the next one of the route -> the same again
@@ -12,27 +12,27 @@
 //! - A row leaves the spool only by [`settle`](Drain::settle), after an answer. What is broken off
 //!   stays, and goes again with the same ids.
 //! - Sending can be broken off at once; settling is never broken off.
-//! - A parcel's rows are let go before its body is compressed, so that at most two copies are held.
+//! - A parcel's rows are let go before its body is sent, so that at most two copies are held then.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use candor_journal::Journal;
-use candor_model::{Kind, Level};
-use candor_otlp::{Part, request_body};
+use candor_model::{DropReason, Level};
 use candor_spool::{Parcel, Row, RowId, Spool, SpoolError, Want};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::answer::Answer;
-use crate::body::compress;
+use crate::body::{BodyError, make};
 use crate::courier::Courier;
 use crate::day::Day;
 use crate::decision::{self, Decision, Now, between, decide, is_outage};
 use crate::herald::Herald;
 use crate::http::Post;
 use crate::inbox::Inbox;
+use crate::joining::Joining;
 use crate::logbook::runs;
 use crate::pace::Pace;
 use crate::route::Route;
@@ -55,6 +55,7 @@ pub(crate) struct Memory {
     pub(crate) route: Route,
     pub(crate) pace: Pace,
     pub(crate) herald: Herald,
+    pub(crate) joining: Joining,
     /// Bytes written to the network.
     pub(crate) sent: Arc<AtomicU64>,
     /// Where every request is written down.
@@ -129,6 +130,14 @@ enum Reception {
 /// Settings, or the stop, came in between.
 struct Interrupted;
 
+/// Why a request was not made.
+enum Unposted {
+    /// This row cannot be read.
+    Row(RowId),
+    /// Something else is in the way.
+    Trouble(Outcome),
+}
+
 /// What was sent, without the rows' bytes.
 struct Sent {
     rows: Vec<RowId>,
@@ -171,6 +180,7 @@ impl Drain<'_> {
         let courier = Courier::new(destination, self.timing, &sent);
         let mut courier = courier.with_journal(journal.as_ref());
         self.progress.outage = false;
+        self.memory.joining.begin(&destination.endpoint);
         let outcome = self.empty(&mut courier, inbox).await;
         if !matches!(outcome, Outcome::Interrupted) {
             courier.close().await;
@@ -269,12 +279,13 @@ impl Drain<'_> {
         courier: &mut Courier<'_>,
         inbox: &mut Inbox,
     ) -> Option<Outcome> {
-        let (kind, mut rows) = (parcel.kind, parcel.rows);
-        rows.truncate(self.memory.sizing.rows());
-        let sent = Sent::of(&rows);
-        let post = match self.post(kind, rows) {
+        let mut parcel = parcel;
+        parcel.rows.truncate(self.memory.sizing.rows());
+        let sent = Sent::of(&parcel.rows);
+        let post = match self.post(parcel) {
             Ok(post) => post,
-            Err(outcome) => return Some(outcome),
+            Err(Unposted::Row(id)) => return self.unreadable(id).await,
+            Err(Unposted::Trouble(outcome)) => return Some(outcome),
         };
         self.status.send_modify(|status| status.last_attempt = Some((self.timing.wall)()));
         let before = self.memory.sent.load(Ordering::Relaxed);
@@ -298,19 +309,28 @@ impl Drain<'_> {
     }
 
     /// The request for these rows, if the day has room for it.
-    fn post(&self, kind: Kind, rows: Vec<Row>) -> Result<Post, Outcome> {
-        let body = assemble(kind, &self.settings.resource, &rows);
-        let runs = runs(&rows);
-        drop(rows);
-        let compression = self.compression();
-        let body = compress(body, compression).map_err(|error| {
-            self.back_off(Trouble::new(
-                Reason::Store,
-                format!("a request cannot be compressed: {error}"),
-            ))
+    fn post(&self, parcel: Parcel) -> Result<Post, Unposted> {
+        let (compression, form) = (self.compression(), self.memory.joining.form());
+        let body = make(&self.settings.resource, &parcel.rows, compression, form);
+        let (kind, runs) = (parcel.kind, runs(&parcel.rows));
+        drop(parcel);
+        let body = body.map_err(|error| match error {
+            BodyError::Row { id, source } => {
+                tracing::error!(error = crate::tls::chain(&source), "a row is not delivered");
+                Unposted::Row(id)
+            }
+            error @ BodyError::Compression(_) => Unposted::Trouble(
+                self.back_off(Trouble::new(Reason::Store, crate::tls::chain(&error))),
+            ),
         })?;
-        self.admit(body.len())?;
+        self.admit(body.len()).map_err(Unposted::Trouble)?;
         Ok(Post { kind, body: body.into(), compression, runs })
+    }
+
+    /// A row that nobody can read is counted out.
+    async fn unreadable(&self, row: RowId) -> Option<Outcome> {
+        let dropped = self.spool.drop_rows(&[row], DropReason::Corrupt).await;
+        dropped.err().map(|error| self.store_failed(&error))
     }
 
     fn compression(&self) -> Compression {
@@ -352,6 +372,14 @@ impl Drain<'_> {
             last_success: self.memory.last_success,
         };
         let decision = decide(answer, now, &state);
+        match decision {
+            Decision::Acknowledge { .. } => self.memory.joining.took(),
+            _ if self.memory.joining.refused(answer) && self.compression() == Compression::Zstd => {
+                tracing::debug!("the same rows go again as one zstd frame");
+                return None;
+            }
+            _ => {}
+        }
         tracing::debug!(rows = sent.rows.len(), records = sent.records, ?decision, "answered");
         if !matches!(decision, Decision::BackOff { .. }) {
             self.progress.reconnected |= std::mem::take(&mut self.memory.failures) > 0;
@@ -463,17 +491,7 @@ impl Sent {
         Self {
             rows: rows.iter().map(|row| row.id).collect(),
             records: rows.iter().map(|row| u64::from(row.records)).sum(),
-            bytes: rows.iter().map(|row| row.bytes.len()).sum(),
+            bytes: rows.iter().map(Row::size).sum(),
         }
     }
-}
-
-/// The request's bytes: rows of the same boot that follow each other stand under one scope.
-fn assemble(kind: Kind, resource: &[u8], rows: &[Row]) -> Vec<u8> {
-    let runs: Vec<(&str, Vec<&[u8]>)> = rows
-        .chunk_by(|a, b| a.boot == b.boot)
-        .map(|run| (&*run[0].boot, run.iter().map(|row| row.bytes.as_slice()).collect()))
-        .collect();
-    let parts: Vec<Part<'_>> = runs.iter().map(|(boot, rows)| Part { boot, rows }).collect();
-    request_body(kind, resource, &parts)
 }

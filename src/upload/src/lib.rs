@@ -26,6 +26,7 @@ mod fetch;
 mod herald;
 mod http;
 mod inbox;
+mod joining;
 mod logbook;
 mod pace;
 mod phase;

@@ -20,7 +20,7 @@ use crate::{Endpoint, Session};
 pub(crate) fn runs(rows: &[Row]) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     for row in rows {
-        let bytes = row.bytes.len() as u64;
+        let bytes = row.size() as u64;
         match runs.last_mut() {
             Some(run) if run.level == row.level && run.last() + 1 == row.first_seq => {
                 run.records += row.records;

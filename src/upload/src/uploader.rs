@@ -33,6 +33,7 @@ use crate::decision::between;
 use crate::drain::{Drain, Goal, JITTER, Memory, Outcome, Progress};
 use crate::herald::{Herald, TellGaps};
 use crate::inbox::Inbox;
+use crate::joining::Joining;
 use crate::pace::Pace;
 use crate::phase::Phase;
 use crate::route::Route;
@@ -114,6 +115,7 @@ impl Uploader {
             route: Route::of(&settings),
             pace: Pace::default(),
             herald: Herald::new(self.tell_gaps),
+            joining: Joining::default(),
             sent: Arc::new(AtomicU64::new(0)),
             journal: self.journal,
         };

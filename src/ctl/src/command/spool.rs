@@ -67,7 +67,9 @@ fn export(context: &Context, out: &Path) -> Result<Shown, Failure> {
         .map_err(|error| Failure::system(&format!("write {}", out.display()), error))?;
     let (mut file, mut records) = (BufWriter::new(file), 0_u64);
     let written = store.rows(|kind, row| {
-        let mut rest = &row.bytes[..];
+        // Only rows that can be read come here.
+        let Ok(frames) = row.frames() else { return Ok(()) };
+        let mut rest = &frames[..];
         while let Some(length) = candor_otlp::frame_len(kind, rest) {
             let record = content(kind, &rest[..length]);
             writeln!(file, "{record}").map_err(Trouble::Output)?;
@@ -177,7 +179,7 @@ async fn replay(context: &Context, seq: u64) -> Result<Shown, Failure> {
         replayed
     } else {
         let dir = context.layout.state_dir();
-        let made = Offline::replay(&dir, bounds(context), &Codec, seq);
+        let made = Offline::replay(&dir, bounds(context), Box::new(Codec), seq);
         let new_seq = made.map_err(|error| unusable(&error))?.ok_or_else(|| absent(seq))?;
         Replayed { seq, new_seq }
     };

@@ -7,7 +7,9 @@ use std::time::Duration;
 use candor_model::{DropReason, Level};
 use candor_spool::{Settings, Spool, Surroundings};
 
-use crate::kit::{Plain, assert_sound, clock, draft, drain, now, open_as, open_at, run, settings};
+use crate::kit::{
+    Plain, assert_sound, clock, draft, drain, noise, now, open_as, open_at, run, settings,
+};
 
 const CAP: u64 = 1 << 20;
 
@@ -21,7 +23,7 @@ fn at_the_cap_the_least_valuable_levels_oldest_go_first_and_are_counted() {
     run(async {
         let spool = open_as(dir.path(), small());
         for level in [Level::Security, Level::Full, Level::Basic, Level::Full].repeat(12) {
-            now(&spool, vec![draft(level, vec![7; 30_000])]).await;
+            now(&spool, vec![draft(level, noise(7, 30_000))]).await;
             assert!(spool.ledger().bytes <= CAP, "{:?}", spool.ledger());
         }
         let ledger = assert_sound(&spool).await;
@@ -45,10 +47,10 @@ fn among_more_valuable_records_there_is_no_room_for_a_less_valuable_one() {
     run(async {
         let spool = open_as(dir.path(), small());
         for _ in 0..40 {
-            now(&spool, vec![draft(Level::Security, vec![7; 30_000])]).await;
+            now(&spool, vec![draft(Level::Security, noise(7, 30_000))]).await;
         }
         let security = spool.ledger();
-        now(&spool, vec![draft(Level::Full, vec![7; 30_000])]).await;
+        now(&spool, vec![draft(Level::Full, noise(7, 30_000))]).await;
         let ledger = assert_sound(&spool).await;
         assert_eq!(ledger.pending, security.pending);
         assert_eq!(ledger.generated_by_level[3], 1);
@@ -62,7 +64,7 @@ fn a_smaller_cap_evicts_at_the_next_commit_and_a_cap_that_fits_touches_nothing()
     run(async {
         let spool = open_as(dir.path(), Settings { max_bytes: 4 * CAP, ..settings() });
         for _ in 0..60 {
-            now(&spool, vec![draft(Level::Full, vec![7; 30_000])]).await;
+            now(&spool, vec![draft(Level::Full, noise(7, 30_000))]).await;
         }
         spool.close().await.unwrap();
         let spool = open_as(dir.path(), Settings { max_bytes: 3 * CAP, ..settings() });
@@ -145,12 +147,12 @@ fn while_the_file_system_is_nearly_full_the_store_does_not_grow_and_recovers_by_
         let bounds = Settings { min_free: 1000, ..settings() };
         let spool = Spool::open_with(dir.path(), bounds, Box::new(Plain), outside).unwrap();
         for _ in 0..10 {
-            now(&spool, vec![draft(Level::Full, vec![7; 30_000])]).await;
+            now(&spool, vec![draft(Level::Full, noise(7, 30_000))]).await;
         }
         let before = spool.ledger();
         free.store(999, Ordering::Relaxed);
         for _ in 0..10 {
-            now(&spool, vec![draft(Level::Basic, vec![7; 30_000])]).await;
+            now(&spool, vec![draft(Level::Basic, noise(7, 30_000))]).await;
         }
         let ledger = assert_sound(&spool).await;
         assert!(ledger.bytes <= before.bytes + 64 * 1024, "{ledger:?}");
@@ -159,7 +161,7 @@ fn while_the_file_system_is_nearly_full_the_store_does_not_grow_and_recovers_by_
         assert!(ledger.generated_by_level[1] == 10 && ledger.pending >= 9);
         free.store(u64::MAX, Ordering::Relaxed);
         for _ in 0..10 {
-            now(&spool, vec![draft(Level::Full, vec![7; 30_000])]).await;
+            now(&spool, vec![draft(Level::Full, noise(7, 30_000))]).await;
         }
         assert_eq!(spool.ledger().dropped, ledger.dropped);
     });

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use candor_model::{DropReason, Level};
 use candor_spool::{Ledger, Spool};
 
-use crate::kit::{assert_sound, draft, drain, now, open, run, snapshot};
+use crate::kit::{assert_sound, draft, drain, noise, now, open, run, snapshot};
 
 const ROWS: u8 = 20;
 const RECORDS: u64 = ROWS as u64 * 3;
@@ -22,7 +22,7 @@ fn filled() -> (tempfile::TempDir, String) {
         drain(&spool).await;
         for n in 0..ROWS {
             let level = Level::ALL[usize::from(n % 4)];
-            now(&spool, (0..3).map(|_| draft(level, vec![n; 2000])).collect()).await;
+            now(&spool, (0..3).map(|_| draft(level, noise(n, 2000))).collect()).await;
         }
         let id = spool.install_id().to_owned();
         spool.close().await.unwrap();
@@ -43,7 +43,7 @@ fn mirror(dir: &Path) -> PathBuf {
 fn assert_whole(got: &[(u64, Vec<u8>)]) {
     for (seq, body) in got {
         let n = u8::try_from((seq - 2) / 3).unwrap();
-        assert_eq!(body, &vec![n; 2000], "record {seq}");
+        assert_eq!(body, &noise(n, 2000), "record {seq}");
     }
 }
 
@@ -75,7 +75,7 @@ async fn works_on(spool: &Spool) {
 fn a_flipped_byte_in_a_row_costs_that_row() {
     let (dir, _) = filled();
     let mut bytes = fs::read(store(dir.path())).unwrap();
-    let place = bytes.windows(500).position(|run| run == [9; 500]).unwrap() + 250;
+    let place = bytes.windows(500).position(|run| run == &noise(9, 2000)[..500]).unwrap() + 250;
     bytes[place] ^= 0x40;
     fs::write(store(dir.path()), bytes).unwrap();
     let (ledger, got) = recover(dir.path());
@@ -129,7 +129,7 @@ fn without_its_store_the_mirror_keeps_the_id_the_numbers_and_the_ledger() {
 fn a_store_of_another_version_is_set_aside_and_nothing_in_it_is_changed() {
     let (dir, id) = filled();
     let conn = rusqlite::Connection::open(store(dir.path())).unwrap();
-    conn.execute_batch("PRAGMA user_version = 2; ALTER TABLE batch RENAME TO lot").unwrap();
+    conn.execute_batch("PRAGMA user_version = 9; ALTER TABLE batch RENAME TO lot").unwrap();
     drop(conn);
     let (ledger, got) = recover(dir.path());
     assert!(got.is_empty());
@@ -281,7 +281,7 @@ fn a_flip_in_the_log_of_a_crashed_agent_loses_what_follows_and_counts_it() {
     run(async {
         let spool = open(dir.path());
         for n in 0..10 {
-            now(&spool, vec![draft(Level::Basic, vec![n; 2000])]).await;
+            now(&spool, vec![draft(Level::Basic, noise(n, 2000))]).await;
         }
         let crashed = snapshot(dir.path());
         let whole = fs::read(crashed.path().join("spool.db-wal")).unwrap();
@@ -296,7 +296,7 @@ fn a_flip_in_the_log_of_a_crashed_agent_loses_what_follows_and_counts_it() {
             let corrupt = ledger.dropped.get(DropReason::Corrupt);
             assert_eq!((ledger.generated, got.len() as u64 + corrupt), (10, 10), "at {place}");
             assert!(
-                got.iter().all(|(seq, body)| body == &vec![u8::try_from(seq - 1).unwrap(); 2000])
+                got.iter().all(|(seq, body)| *body == noise(u8::try_from(seq - 1).unwrap(), 2000))
             );
             works_on(&second).await;
         }

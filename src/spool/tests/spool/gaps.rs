@@ -1,9 +1,9 @@
 //! Every dropped number is in a range with its reason until the receiver was told of it.
 
 use candor_model::{DropReason, Level};
-use candor_spool::{Gap, Settings, Want};
+use candor_spool::{Gap, Settings, Then, Want};
 
-use crate::kit::{assert_sound, draft, drain, now, open, open_as, run, settings, snapshot};
+use crate::kit::{assert_sound, draft, drain, noise, now, open, open_as, run, settings, snapshot};
 
 fn gap(first: u64, last: u64, reason: DropReason) -> Gap {
     Gap { first, last, count: last - first + 1, reason }
@@ -25,7 +25,7 @@ fn what_is_dropped_is_named_by_number_and_reason_over_a_restart_until_it_is_told
         spool.close().await.unwrap();
         let spool = open(dir.path());
         assert_eq!(spool.gaps().await.unwrap(), gaps);
-        spool.gaps_told(&gaps[..1]).await.unwrap();
+        spool.append_then(Vec::new(), Then::GapsTold(gaps[..1].to_vec())).await.unwrap();
         let crashed = snapshot(dir.path());
         let spool = open(crashed.path());
         assert_eq!(spool.gaps().await.unwrap(), gaps[1..]);
@@ -58,7 +58,7 @@ fn at_the_cap_the_ranges_are_exactly_what_was_evicted() {
         let spool = open_as(dir.path(), Settings { max_bytes: 1 << 20, ..settings() });
         for n in 0..200_u8 {
             let level = [Level::Full, Level::Basic][usize::from(n % 2)];
-            now(&spool, vec![draft(level, vec![n; 9000])]).await;
+            now(&spool, vec![draft(level, noise(n, 9000))]).await;
         }
         let gone: Vec<u64> =
             spool.gaps().await.unwrap().iter().flat_map(|gap| gap.first..=gap.last).collect();
@@ -78,12 +78,12 @@ fn a_damaged_row_is_named_by_its_numbers() {
     run(async {
         let spool = open(dir.path());
         for n in 0..5_u8 {
-            now(&spool, (0..3).map(|_| draft(Level::Basic, vec![n; 2000])).collect()).await;
+            now(&spool, (0..3).map(|_| draft(Level::Basic, noise(n, 2000))).collect()).await;
         }
         spool.close().await.unwrap();
         let path = dir.path().join("spool.db");
         let mut bytes = std::fs::read(&path).unwrap();
-        let place = bytes.windows(500).position(|run| run == [3; 500]).unwrap() + 250;
+        let place = bytes.windows(500).position(|run| run == &noise(3, 2000)[..500]).unwrap() + 250;
         bytes[place] ^= 1;
         std::fs::write(&path, bytes).unwrap();
         let spool = open(dir.path());
@@ -93,5 +93,31 @@ fn a_damaged_row_is_named_by_its_numbers() {
         let gaps = spool.gaps().await.unwrap();
         assert!(gaps.iter().all(|gap| gap.first <= 10 && gap.last >= 12), "{gaps:?}");
         assert_sound(&spool).await;
+    });
+}
+
+#[test]
+fn a_range_is_told_in_the_very_commit_of_the_record_that_tells_it() {
+    let dir = tempfile::tempdir().unwrap();
+    run(async {
+        let spool = open(dir.path());
+        now(&spool, vec![draft(Level::Basic, vec![0; (1 << 20) + 1])]).await;
+        let (gaps, fsyncs) = (spool.gaps().await.unwrap(), spool.ledger().fsyncs);
+        let told = Then::GapsTold(gaps);
+        // Above the ceiling nobody is told, so nothing is forgotten.
+        spool.lower_to(Level::Basic).await.unwrap();
+        let fsyncs = spool.ledger().fsyncs.max(fsyncs);
+        spool.append_then(vec![draft(Level::Full, "gap")], told.clone()).await.unwrap();
+        assert_eq!((spool.ledger().gaps, spool.ledger().pending), (1, 0));
+        spool.append_then(vec![draft(Level::Basic, "gap")], told).await.unwrap();
+        assert_eq!((spool.ledger().gaps, spool.ledger().pending), (0, 1));
+        assert!(spool.ledger().fsyncs - fsyncs <= 2, "one commit, and perhaps a new log's header");
+        let meta = Then::Meta { key: "told".into(), value: "7".into() };
+        spool.append_then(vec![draft(Level::Basic, "change")], meta).await.unwrap();
+        let crashed = snapshot(dir.path());
+        let second = open(crashed.path());
+        assert_eq!(second.meta("told").await.unwrap().as_deref(), Some("7"));
+        assert_eq!((second.ledger().gaps, drain(&second).await.len()), (0, 2));
+        assert_sound(&second).await;
     });
 }

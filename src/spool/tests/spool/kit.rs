@@ -33,7 +33,8 @@ impl Framing for Plain {
 pub(crate) fn frames(parcel: &Parcel) -> Vec<(u64, Vec<u8>)> {
     let mut frames = Vec::new();
     for row in &parcel.rows {
-        let mut rest = &row.bytes[..];
+        let stored = row.frames().unwrap();
+        let mut rest = &stored[..];
         let first = frames.len();
         while let Some(length) = Plain.frame_len(parcel.kind, rest) {
             let seq = u64::from_be_bytes(rest[4..12].try_into().unwrap());
@@ -49,6 +50,19 @@ pub(crate) fn frames(parcel: &Parcel) -> Vec<(u64, Vec<u8>)> {
 
 pub(crate) fn draft(level: Level, body: impl Into<Vec<u8>>) -> Draft {
     Draft { level, kind: Kind::Log, boot: "boot-1".into(), body: body.into() }
+}
+
+/// A body of so many bytes that do not pack, the first of which is `tag`.
+pub(crate) fn noise(tag: u8, length: usize) -> Vec<u8> {
+    let mut state = u64::from(tag) + 1;
+    let mut body = vec![tag];
+    while body.len() < length {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        body.extend(&state.to_le_bytes()[4..]);
+    }
+    body.truncate(length);
+    body
 }
 
 /// No time passes, nothing is due by itself, the disk is large.

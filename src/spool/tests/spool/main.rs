@@ -7,6 +7,7 @@ mod bounds;
 mod catch_up;
 mod crash;
 mod damage;
+mod earlier;
 mod gaps;
 mod kit;
 mod model;

@@ -96,7 +96,7 @@ fn rows_merge_what_lingered_up_to_64_kib_and_keep_boots_apart() {
         }
         spool.commit().await.unwrap();
         let parcel = spool.next(Want::all(1 << 20)).await.unwrap().unwrap();
-        let sizes: Vec<_> = parcel.rows.iter().map(|r| (r.records, r.bytes.len())).collect();
+        let sizes: Vec<_> = parcel.rows.iter().map(|r| (r.records, r.size())).collect();
         assert_eq!(sizes, [(64, 64 * 1012), (36, 36 * 1012), (1, 13)]);
         assert_eq!(&*parcel.rows[2].boot, "boot-2");
         let numbers: Vec<u64> = frames(&parcel).into_iter().map(|frame| frame.0).collect();

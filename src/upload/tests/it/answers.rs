@@ -9,7 +9,7 @@ use candor_upload::{Compression, State};
 
 use crate::bench::{Bench, Pki, timing};
 use crate::pki::{NOW, backup};
-use crate::server::{Reply, Server, answer, config, ok};
+use crate::server::{Reply, Seen, Server, answer, config, ok};
 
 #[tokio::test]
 async fn everything_that_waits_arrives_exactly_once() {
@@ -82,6 +82,42 @@ async fn every_compression_arrives_readable() {
         assert_eq!(seen.names()[1], "b");
         assert_eq!(seen.wire < 1000, encoding.is_some());
     }
+}
+
+/// What a server answers that reads the first zstd frame of a body and finds no whole message in it.
+fn reads_one_frame(refusal: u16) -> impl Fn(&Seen) -> Reply + Send + Sync + 'static {
+    move |seen| if seen.is_one_frame { ok() } else { answer(refusal, "", b"truncated message") }
+}
+
+#[tokio::test]
+async fn a_receiver_that_reads_one_frame_only_gets_everything_in_one_frame() {
+    for refusal in [400, 415, 422, 500] {
+        let (bench, server) = Bench::with_server(reads_one_frame(refusal)).await;
+        bench.events(3).await;
+        bench.keep(Kind::Log, Level::Basic, &["alone".into()]).await;
+        assert!(bench.flush().await.drained);
+        assert_eq!(server.seen().len(), 2, "asked once, and once again in one frame");
+        bench.events(2).await;
+        assert!(bench.flush().await.drained);
+        assert_eq!(server.seen().len(), 3, "what was learnt holds");
+        let ledger = bench.ledger().await;
+        assert_eq!((ledger.uploaded, ledger.dropped.total(), ledger.dead_letters), (6, 0, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_is_refused_in_both_forms_is_refused_and_no_other() {
+    let bad = |seen: &Seen| seen.names().iter().any(|name| name == "bad");
+    let (bench, server) =
+        Bench::with_server(move |seen| if bad(seen) { answer(400, "", b"no") } else { ok() }).await;
+    bench.keep(Kind::Log, Level::Basic, &["bad".into(), "good".into()]).await;
+    assert!(bench.flush().await.drained);
+    let ledger = bench.ledger().await;
+    assert_eq!((ledger.uploaded, ledger.dropped.total(), ledger.dead_letters), (1, 1, 1));
+    // The next drain begins with rows as they lie.
+    bench.events(1).await;
+    assert!(bench.flush().await.drained);
+    assert!(!server.seen().last().unwrap().is_one_frame);
 }
 
 #[tokio::test]

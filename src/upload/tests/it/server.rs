@@ -23,8 +23,10 @@ pub(crate) struct Seen {
     head: String,
     /// As it was before compression.
     pub(crate) body: Vec<u8>,
-    /// As it came.
+    /// Bytes as they came.
     pub(crate) wire: usize,
+    /// All of it stood in the first zstd frame.
+    pub(crate) is_one_frame: bool,
 }
 
 impl Seen {
@@ -216,13 +218,26 @@ async fn request(
     }
     let head = String::from_utf8(head).unwrap();
     let (line, _) = head.split_once("\r\n").unwrap();
-    let mut seen =
-        Seen { connection, line: line.into(), head: head.clone(), body: Vec::new(), wire: 0 };
+    let mut seen = Seen {
+        connection,
+        line: line.into(),
+        head: head.clone(),
+        body: Vec::new(),
+        wire: 0,
+        is_one_frame: false,
+    };
     let mut body = vec![0; seen.header("content-length").unwrap_or("0").parse().unwrap()];
     stream.read_exact(&mut body).await?;
     seen.wire = body.len();
     seen.body = match seen.header("content-encoding") {
-        Some("zstd") => zstd::decode_all(body.as_slice()).unwrap(),
+        Some("zstd") => {
+            let mut first = Vec::new();
+            let decoder = zstd::stream::read::Decoder::new(body.as_slice()).unwrap();
+            decoder.single_frame().read_to_end(&mut first).unwrap();
+            let all = zstd::decode_all(body.as_slice()).unwrap();
+            seen.is_one_frame = first == all;
+            all
+        }
         Some("gzip") => {
             let mut plain = Vec::new();
             flate2::read::GzDecoder::new(body.as_slice()).read_to_end(&mut plain).unwrap();
