@@ -4,20 +4,21 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use candor_spool::{Spool, Urgency, Want};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::load::{Codec, beside, drafts, float, roomy, said, spent};
+use crate::load::{Codec, beside, drafts, float, roomy, said, size, spent};
 
 /// `[spool]` of budgets.toml.
 #[derive(Clone, Copy, Deserialize)]
 pub(crate) struct Budget {
     append_cpu_us: f64,
-    written_per_stored: f64,
+    written_per_taken: f64,
+    through_per_taken: f64,
     open_ms: f64,
     open_peak_mib: f64,
 }
@@ -70,16 +71,51 @@ fn bare_loop(path: &Path, group: usize) -> Result<f64> {
     Ok(float((rounds * group) as u64) / from.elapsed().as_secs_f64())
 }
 
-/// Four producers with batches of a hundred: CPU, bytes written, fsyncs.
+/// Four producers with batches of a hundred: CPU, bytes written, fsyncs. First with nobody who takes
+/// anything out, then with somebody who takes and acknowledges all the time.
 async fn produce(dir: &Path, budget: Budget) -> Result<bool> {
+    let kept = load(&dir.join("in"), false).await?;
+    said("bytes of a record, decoded", float(kept.decoded) / float(kept.records));
+    said("bytes decoded per byte in the store", float(kept.decoded) / float(kept.stored));
+    said("fsyncs per thousand records", float(kept.fsyncs) * 1e3 / float(kept.records));
+    said("bytes written per byte in the store", float(kept.written) / float(kept.stored));
+    let cpu = beside("append, CPU us per record of 330 bytes", kept.cpu_us(), budget.append_cpu_us);
+    let written = float(kept.written) / float(kept.decoded);
+    let written = beside("bytes written per byte taken in", written, budget.written_per_taken);
+    let through = load(&dir.join("through"), true).await?;
+    said("in and out again, CPU us per record", through.cpu_us());
+    let both = float(through.written) / float(through.decoded);
+    let both =
+        beside("in and out, bytes written per byte taken in", both, budget.through_per_taken);
+    Ok(cpu && written && both)
+}
+
+/// What a load cost.
+struct Load {
+    records: u64,
+    decoded: u64,
+    stored: u64,
+    written: u64,
+    fsyncs: u64,
+    cpu: Duration,
+}
+
+impl Load {
+    fn cpu_us(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1e6 / float(self.records)
+    }
+}
+
+async fn load(dir: &Path, is_drained: bool) -> Result<Load> {
     let spool = Spool::open(dir, roomy(), Box::new(Codec))?;
     let share = |n: usize| -> Vec<_> {
         (0..BATCHES / PRODUCERS).map(|b| drafts(BATCH, RECORD, (n * BATCHES + b) * BATCH)).collect()
     };
     let mut shares: Vec<Vec<_>> = (0..PRODUCERS).map(share).collect();
-    let stored: usize = shares.iter().flatten().flatten().map(|draft| draft.body.len()).sum();
+    let decoded = shares.iter().flatten().map(|batch| size(batch)).sum();
     let records = (PRODUCERS * (BATCHES / PRODUCERS) * BATCH) as u64;
-    let (before, fsyncs) = (spent()?, spool.ledger().fsyncs);
+    let empty = spool.ledger();
+    let before = spent()?;
     let mut tasks = tokio::task::JoinSet::new();
     for share in shares.drain(..) {
         let spool = spool.clone();
@@ -90,17 +126,27 @@ async fn produce(dir: &Path, budget: Budget) -> Result<bool> {
             Ok::<(), candor_spool::SpoolError>(())
         });
     }
+    let mut changes = spool.changes();
+    while is_drained && spool.ledger().uploaded < records {
+        changes.wait_for(|ledger| ledger.pending > 0).await?;
+        let Some(parcel) = spool.next(Want::all(256 * 1024)).await? else { continue };
+        let rows: Vec<_> = parcel.rows.iter().map(|row| row.id).collect();
+        spool.uploaded(&rows, 0).await?;
+    }
     while let Some(done) = tasks.join_next().await {
         done??;
     }
-    let fsyncs = spool.ledger().fsyncs - fsyncs;
+    let ledger = spool.ledger();
     spool.close().await?;
     let after = spent()?;
-    let cpu = after.cpu.saturating_sub(before.cpu).as_secs_f64() * 1e6 / float(records);
-    let written = float(after.written - before.written) / float(stored as u64);
-    said("fsyncs per thousand records", float(fsyncs) * 1e3 / float(records));
-    let cpu = beside("append, CPU us per 330-byte record", cpu, budget.append_cpu_us);
-    Ok(beside("bytes written per byte stored", written, budget.written_per_stored) && cpu)
+    Ok(Load {
+        records,
+        decoded,
+        stored: ledger.bytes.saturating_sub(empty.bytes).max(1),
+        written: after.written - before.written,
+        fsyncs: ledger.fsyncs - empty.fsyncs,
+        cpu: after.cpu.saturating_sub(before.cpu),
+    })
 }
 
 /// Fills a backlog, and opens it in a process of its own.
