@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -65,15 +66,17 @@ impl Host {
         Draft { level, kind: Kind::Log, boot: "boot".into(), body }
     }
 
-    /// Records of a level, of about so many bytes.
+    /// Records of a level, of about so many bytes in the store: hexadecimal digits without a pattern
+    /// pack to half their length.
     async fn keep(&mut self, step: u32, level: Level, bytes: usize) {
-        let filler = Change {
-            subject: "level",
-            from: Some(format!("{:x>bytes$}", self.given.len())),
-            to: None,
-            layer: None,
-            role: None,
-        };
+        let mut noise = self.given.len() as u64 + 1;
+        let mut text = String::new();
+        while text.len() < 2 * bytes {
+            noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            write!(text, "{:08x}", noise >> 32).unwrap();
+        }
+        let filler =
+            Change { subject: "level", from: Some(text), to: None, layer: None, role: None };
         let draft = self.draft(level, &filler.into());
         self.given.insert(self.spool.ledger().next_seq, (level, step));
         self.spool.append(vec![draft], Urgency::Now).await.unwrap();
