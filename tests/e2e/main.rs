@@ -38,3 +38,4 @@ mod strangers;
 #[cfg(unix)]
 mod terminal;
 mod upgrade;
+mod view;

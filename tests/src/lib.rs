@@ -12,6 +12,7 @@ mod need;
 #[cfg(unix)]
 mod program;
 mod programs;
+mod viewer;
 mod wait;
 
 pub use agent::{Agent, Outcome, Settings};
@@ -20,4 +21,5 @@ pub use need::need;
 #[cfg(unix)]
 pub use program::{Program, Reply, export, text};
 pub use programs::{Profile, Programs, cargo, programs};
+pub use viewer::Viewer;
 pub use wait::{LIMIT, eventually};

@@ -15,5 +15,6 @@ mod powershell;
 mod release;
 #[cfg(target_os = "linux")]
 mod service;
+mod viewer;
 #[cfg(target_os = "linux")]
 mod windows;

@@ -33,7 +33,8 @@ pub(crate) async fn run(context: &Context, options: &ViewOptions) -> Result<Show
     match end {
         End::Stopped => Ok(Shown::new("the viewer was closed", &json!({ "ended": "stopped" }))),
         End::Gone => {
-            let text = format!("nobody looked for {:?}: the viewer was closed", options.gone_after);
+            let text =
+                format!("nobody looked for {}: the viewer was closed", spoken(options.gone_after));
             Ok(Shown::new(text, &json!({ "ended": "gone" })))
         }
         End::Refused(why) => Err(Failure::new(REFUSED, why)),
@@ -48,11 +49,14 @@ async fn may_look(context: &Context) -> Result<(), Failure> {
             "DisableDiagnosticDataViewer = 1: policy closed the viewer; `agentctl explain` names the layers",
         ));
     }
-    match context.client().fetch("/v1/events?limit=1").await {
-        // Off, or in trouble: the page says so, and what to do.
-        Err(ClientError::Refused(refusal)) if !matches!(refusal.code.exit_code(), 3 | 4) => Ok(()),
-        answer => Ok(answer.map(drop)?),
+    for path in ["/v1/history", "/v1/events?limit=1"] {
+        match context.client().fetch(path).await {
+            // Off, or in trouble: the page says so, and what to do.
+            Err(ClientError::Refused(refusal)) if !matches!(refusal.code.exit_code(), 3 | 4) => {}
+            answer => drop(answer?),
+        }
     }
+    Ok(())
 }
 
 /// Says where the page is, at once: what comes at the end of a command would come too late.
@@ -62,8 +66,9 @@ fn announce(context: &Context, viewer: &Viewer, opened: bool, patience: Duration
         json!({ "file": file, "address": address, "opened": opened }).to_string()
     } else {
         format!(
-            "{}\nit ends with ctrl-c, or when nobody has looked for {patience:?}",
-            invitation(file, &address, opened)
+            "{}\nit ends with ctrl-c, or when nobody has looked for {}",
+            invitation(file, &address, opened),
+            spoken(patience)
         )
     };
     let mut out = io::stdout().lock();
@@ -80,6 +85,13 @@ fn invitation(file: &Path, address: &str, opened: bool) -> String {
          or go to {address} and paste the key that stands in the file",
         file.display()
     )
+}
+
+fn spoken(time: Duration) -> String {
+    match time.as_secs() {
+        seconds if seconds % 60 == 0 => format!("{} min", seconds / 60),
+        seconds => format!("{seconds} s"),
+    }
 }
 
 /// Ctrl-C, or what a service manager or a closing terminal says.
