@@ -53,7 +53,7 @@ function fieldsOf(event) {
     { head: 'Value', class: 'values', cell: (row) => value(row.value) },
     { head: 'Level', cell: (row) => (typeof row.level === 'number' ? level(row.level) : '') },
     { head: 'Class', cell: (row) => row.class ?? '' },
-    { head: 'What it is, and what for', class: 'prose', cell: (row) => [row.text, row.purpose && el('span', { class: 'soft' }, ` ${row.purpose}`)] },
+    { head: 'What it is, and what for', class: 'prose', cell: (row) => [el('p', null, row.text), row.purpose && el('p', { class: 'soft' }, `Purpose: ${row.purpose}.`)] },
   ];
   return part('Fields', table('Fields', columns, fields));
 }

@@ -98,7 +98,7 @@ function layersOf({ layers, winner }) {
     { head: 'Layer', isHead: true, cell: (row) => row.layer },
     { head: 'Level', cell: (row) => (row.value === null ? '\u2013' : level(row.value)) },
     { head: 'Place', class: 'place', cell: (row) => row.place },
-    { head: 'Verdict', cell: (row) => (row.layer === winner ? [el('strong', null, 'decides'), row.verdict && row.verdict !== 'decides' ? `: ${row.verdict}` : ''] : row.verdict) },
+    { head: 'Verdict', cell: (row) => (row.layer === winner ? el('strong', null, row.verdict) : row.verdict) },
   ];
   return part('Why this level', el('p', { class: 'soft' }, 'Every layer, the strongest first.'),
     table('Layers', columns, layers, (row) => ({ class: row.layer === winner ? 'winner' : null })));

@@ -5,7 +5,7 @@ import { ask, bytes, query as encode } from './ask.js';
 import { dump } from './bytes.js';
 import { stacked } from './chart.js';
 import { el, facts, part, put, table } from './dom.js';
-import { LEVELS, count, plain, size, when } from './words.js';
+import { LEVELS, count, many, size, when } from './words.js';
 
 export const title = () => 'Sent';
 
@@ -72,8 +72,8 @@ function categories(days) {
   return [el('h3', null, 'By category'), table('Size by category', columns, rows)];
 }
 
-function draw(view, { entries, next }) {
-  const text = JSON.stringify([entries, next]);
+function draw(view, { entries, next, holes }) {
+  const text = JSON.stringify([entries, next, holes]);
   if (text === view.text) return;
   view.text = text;
   const turn = async (before) => {
@@ -83,11 +83,12 @@ function draw(view, { entries, next }) {
   };
   put(view.requests, part('Requests',
     el('p', { class: 'soft' }, 'Each request as it left, with the endpoint\u2019s answer. The entries are chained by their hashes; agentctl audit checks the chain.'),
+    (holes ?? []).map((hole) => el('p', { class: 'note' }, `The journal has a hole at ${count(hole.first)}\u2013${count(hole.last)}: ${hole.reason}.`)),
     entries.length ? table('Requests, newest first', columnsOf(view), entries) : el('p', { class: 'empty' }, 'No request is in the journal.'),
     el('p', { class: 'foot' },
       view.before !== null && el('button', { type: 'button', onclick: () => turn(null) }, 'Newest'),
       next !== null && next !== undefined && el('button', { type: 'button', onclick: () => turn(next) }, 'Older'))));
-  view.say(`${count(entries.length)} requests shown`);
+  view.say(`${many(entries.length, 'request')} shown`);
 }
 
 const columnsOf = (view) => [
@@ -95,30 +96,20 @@ const columnsOf = (view) => [
   { head: 'Time', class: 'time', cell: (row) => when(row.time) },
   { head: 'Answer', cell: (row) => answer(row) },
   { head: 'Kind', cell: (row) => row.kind },
-  { head: 'Records', class: 'number', cell: (row) => recordsOf(row.records) },
+  { head: 'Records', class: 'number', cell: (row) => count(row.records) },
   { head: 'Size', class: 'number', cell: (row) => el('span', { title: row.raw_bytes ? `${count(row.raw_bytes)} bytes before compression` : null }, size(row.body_bytes)) },
   { head: 'Endpoint', class: 'place', cell: (row) => row.endpoint },
   { head: 'Bytes', cell: (row) => el('button', { type: 'button', 'aria-label': `Show request ${row.number}`, onclick: () => reveal(view, row) }, 'Show') },
 ];
 
+/** The endpoint's status; where there was none, what became of the request. */
 function answer(row) {
-  const status = row.status ?? null;
-  if (status === null) return el('span', { class: 'state pending' }, row.answer ? String(row.answer) : 'none');
-  const isGood = status >= 200 && status < 300;
-  return el('span', { class: `state ${isGood ? 'sent' : 'rejected'}`, title: row.answer || null }, String(status));
-}
-
-/** A number of records, or ranges of sequence numbers. */
-function recordsOf(records) {
-  if (typeof records === 'number') return count(records);
-  if (!Array.isArray(records)) return plain(records?.count ?? records);
-  return count(records.reduce((sum, range) => sum + (Array.isArray(range) ? range[1] - range[0] + 1 : (range.last ?? 0) - (range.first ?? 0) + 1), 0));
-}
-
-function rangesOf(records) {
-  if (!Array.isArray(records)) return null;
-  return records.map((range) => (Array.isArray(range) ? range : [range.first, range.last]))
-    .map(([first, last]) => (first === last ? count(first) : `${count(first)}\u2013${count(last)}`)).join(', ');
+  if (row.status === null) {
+    const word = (row.outcome ?? 'no answer').replaceAll('_', ' ');
+    return el('span', { class: `state ${row.outcome === 'in_flight' ? 'in_flight' : 'pending'}`, title: row.answer || null }, word);
+  }
+  const isGood = row.status >= 200 && row.status < 300;
+  return el('span', { class: `state ${isGood ? 'sent' : 'rejected'}`, title: row.answer || null }, String(row.status));
 }
 
 async function reveal(view, row) {
@@ -134,8 +125,8 @@ async function reveal(view, row) {
       ['Endpoint', row.endpoint],
       ['Pin that matched', row.pin && el('code', null, row.pin)],
       ['TLS', row.tls],
-      ['Answer', [row.status ?? 'none', row.answer ? ` ${row.answer}` : '']],
-      ['Numbers', rangesOf(row.records)],
+      ['Answer', [answer(row), row.answer ? ` ${row.answer}` : '']],
+      ['Records', count(row.records)],
       ['Before compression', row.raw_bytes && size(row.raw_bytes)],
       ['Chain', row.hash && el('code', null, row.hash)],
     ]), content));

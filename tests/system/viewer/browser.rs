@@ -227,6 +227,8 @@ impl Browser {
     /// The whole page as a picture.
     pub(super) fn screenshot(&mut self, file: &Path) {
         use base64::Engine as _;
+        // What sticks to the top belongs there.
+        self.eval("scrollTo(0, 0)");
         let wanted = json!({ "format": "png", "captureBeyondViewport": true });
         let answer = self.call("Page.captureScreenshot", &wanted);
         let picture = base64::engine::general_purpose::STANDARD;

@@ -27,9 +27,10 @@ pub(crate) async fn run(context: &Context, options: &ViewOptions) -> Result<Show
     let opened = !options.no_open
         && candor_platform::has_screen()
         && candor_platform::open_page(viewer.file()).is_ok();
+    let stop = stop()?;
     announce(context, &viewer, opened, options.gone_after);
     let settings = Settings { gone_after: options.gone_after };
-    let end = viewer.serve(Daemon::new(context.clone()), settings, stop()).await;
+    let end = viewer.serve(Daemon::new(context.clone()), settings, stop).await;
     match end {
         End::Stopped => Ok(Shown::new("the viewer was closed", &json!({ "ended": "stopped" }))),
         End::Gone => {
@@ -94,23 +95,36 @@ fn spoken(time: Duration) -> String {
     }
 }
 
-/// Ctrl-C, or what a service manager or a closing terminal says.
-async fn stop() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let kinds = [SignalKind::terminate(), SignalKind::hangup()];
-        if let [Ok(mut terminate), Ok(mut hangup)] = kinds.map(signal) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-                _ = hangup.recv() => {}
-            }
-            return;
+/// Ctrl-C, or what a service manager or a closing terminal says. It listens from this call on, so that whoever
+/// was told where the page is may stop it at once.
+#[cfg(unix)]
+fn stop() -> Result<impl Future<Output = ()>, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let listen = |kind| signal(kind).map_err(|error| Failure::system("listen to signals", error));
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut hangup = listen(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
         }
-    }
-    // Without a handler the system ends us, which is as good.
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
+    })
+}
+
+/// Ctrl-C, or the console's end.
+#[cfg(windows)]
+fn stop() -> Result<impl Future<Output = ()>, Failure> {
+    use tokio::signal::windows::{ctrl_c, ctrl_close};
+    let mut interrupt =
+        ctrl_c().map_err(|error| Failure::system("listen to the console", error))?;
+    let mut close =
+        ctrl_close().map_err(|error| Failure::system("listen to the console", error))?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = close.recv() => {}
+        }
+    })
 }
