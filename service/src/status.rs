@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use candor_control::protocol::{
-    CostStatus, EventCounts, LevelStatus, LossBound, ProbeStatus, ReasonCount, SpoolStatus, Stats,
-    Status, UploadStatus,
+    Absence, CostStatus, EventCounts, LevelStatus, LossBound, ProbeStatus, ReasonCount,
+    SpoolStatus, Stats, Status, UploadStatus,
 };
 use candor_model::{DropReason, Level};
 use candor_pipeline::rfc3339;
@@ -155,6 +155,7 @@ fn spool(ledger: &Ledger, now: SystemTime) -> SpoolStatus {
 fn probe(probe: candor_probes::ProbeStatus, clock: &dyn Clock) -> ProbeStatus {
     let next = probe.next.map(|next| next.saturating_sub(clock.boot()));
     ProbeStatus {
+        absent: probe.absent.iter().map(absence).collect(),
         next_run: next.and_then(|next| clock.wall().checked_add(next)).map(rfc3339),
         name: probe.name.to_owned(),
         level: probe.level.number(),
@@ -162,6 +163,10 @@ fn probe(probe: candor_probes::ProbeStatus, clock: &dyn Clock) -> ProbeStatus {
         last_error: probe.last_error,
         cpu_ms: probe.cpu.as_secs_f64() * 1e3,
     }
+}
+
+fn absence(absence: &candor_probes::Absence) -> Absence {
+    Absence { field: absence.field.to_owned(), reason: absence.reason.to_owned() }
 }
 
 fn cost(board: &Board, ledger: &Ledger) -> CostStatus {

@@ -37,6 +37,7 @@ pub use refusal::{Code, Refusal};
 pub(crate) use request::parse_nothing;
 pub use request::{DisableRequest, FlushRequest, LevelRequest, ProviderRequest, ReplayRequest};
 pub use status::{
-    CostStatus, EventCounts, LevelStatus, LossBound, ProbeStatus, SpoolStatus, Status, UploadStatus,
+    Absence, CostStatus, EventCounts, LevelStatus, LossBound, ProbeStatus, SpoolStatus, Status,
+    UploadStatus,
 };
 pub use store::{AuditReport, DeadRecord, DeadRecords, GapRange, JournalAudit, Replayed};

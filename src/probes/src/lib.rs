@@ -12,6 +12,7 @@
 //!
 //! A probe that fails, panics or hangs loses its own round and nothing else; it is counted and shown.
 
+mod absence;
 mod adapters;
 mod anomaly;
 mod beat;
@@ -69,6 +70,7 @@ mod window;
 #[cfg(any(windows, test))]
 mod windows;
 
+pub use absence::Absence;
 pub use changes::{Change, Changes, Watch};
 pub use host::Host;
 pub use probe::{Moment, Probe, ProbeError, ProbeStatus, Rhythm};

@@ -14,7 +14,7 @@ use std::time::Duration;
 use candor_model::{Level, Record, UnixNanos};
 use thiserror::Error;
 
-use crate::{Change, Host, Whereabouts};
+use crate::{Absence, Change, Host, Whereabouts};
 
 /// When a probe looks, by every clock that matters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -139,6 +139,8 @@ pub struct ProbeStatus {
     pub abandoned: u64,
     /// Whether it is still out from a round that it overstayed.
     pub is_away: bool,
+    /// What the host did not tell in its last report, and why.
+    pub absent: Vec<Absence>,
     /// When it runs next, by the boot clock; an instant in the past means at once.
     pub next: Option<Duration>,
     /// CPU time of its rounds since the agent started; zero where the system does not tell.

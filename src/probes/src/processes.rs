@@ -25,6 +25,7 @@ mod by_name;
 mod count;
 #[cfg(unix)]
 mod linux;
+mod packages;
 #[cfg(unix)]
 use linux::Reader;
 #[cfg(windows)]

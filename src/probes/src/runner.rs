@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use candor_model::{Level, Record};
 
+use crate::absence;
 use crate::schedule::{DAY, Work};
 use crate::{
     Change, Changes, Host, Intervals, Moment, Probe, ProbeStatus, Rhythm, Schedule, Whereabouts,
@@ -195,7 +196,7 @@ impl Runner {
                 done.probe.reset();
                 self.schedule.forget(done.index);
             } else {
-                records.append(&mut slot.settle(now, done.outcome));
+                records.append(&mut slot.settle(now, done.has_reported, done.outcome));
             }
             slot.probe = Some(done.probe);
         }
@@ -219,6 +220,7 @@ impl Slot {
             failures: 0,
             abandoned: 0,
             is_away: false,
+            absent: Vec::new(),
             next: None,
             cpu: Duration::ZERO,
         };
@@ -243,9 +245,17 @@ impl Slot {
         self.status.last_error = Some(error);
     }
 
-    fn settle(&mut self, now: Moment, outcome: Result<Vec<Record>, Loss>) -> Vec<Record> {
+    fn settle(
+        &mut self,
+        now: Moment,
+        has_reported: bool,
+        outcome: Result<Vec<Record>, Loss>,
+    ) -> Vec<Record> {
         match outcome {
             Ok(records) => {
+                if has_reported {
+                    self.status.absent = absence::of(self.status.name, &records);
+                }
                 self.status.last_success = Some(now.wall);
                 self.status.last_error = None;
                 self.unsaid(now, records)

@@ -146,11 +146,23 @@ pub struct ProbeStatus {
     pub last_success: Option<String>,
     /// What went wrong last, if its last run failed.
     pub last_error: Option<String>,
+    /// What the host did not tell in its last report, and why; absent where it told everything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<Absence>,
     /// When it runs next; absent where that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_run: Option<String>,
     /// Processor time it took since the agent started.
     pub cpu_ms: f64,
+}
+
+/// A fact that this host does not tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Absence {
+    /// The field, by its name in the catalog.
+    pub field: String,
+    /// Why, as far as it is known.
+    pub reason: String,
 }
 
 /// What the agent costs since it started.

@@ -1,5 +1,6 @@
 //! `status`: one screen.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
@@ -167,7 +168,25 @@ fn probes(status: &Status) -> String {
     if !status.probes.is_empty() {
         let _ = write!(text, "probes\n{}", table.text());
     }
-    text
+    text + &absent(status)
+}
+
+/// What this host does not tell, by the reason.
+fn absent(status: &Status) -> String {
+    let mut by_reason: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    for probe in &status.probes {
+        for absence in &probe.absent {
+            by_reason.entry((&probe.name, &absence.reason)).or_default().push(&absence.field);
+        }
+    }
+    if by_reason.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::default();
+    for ((probe, reason), fields) in by_reason {
+        table.row([format!("  {probe}"), format!("{}: {reason}", fields.join(", "))]);
+    }
+    format!("not told by this host\n{}", table.text())
 }
 
 /// A size for people, in powers of 1024.
@@ -185,6 +204,8 @@ pub(crate) fn bytes(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use candor_control::protocol::{Absence, ProbeStatus};
+
     use super::*;
 
     #[test]
@@ -208,6 +229,17 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("at most 7 events"), "{text}");
+    }
+
+    #[test]
+    fn what_the_host_does_not_tell_is_shown_once_for_each_reason() {
+        let absence = |field: &str| Absence { field: field.into(), reason: "no tables".into() };
+        let absent = vec![absence("model"), absence("chassis")];
+        let probe = ProbeStatus { name: "machine".into(), absent, ..ProbeStatus::default() };
+        let status = Status { probes: vec![probe], ..Status::default() };
+        let text = text(&status, Paint::PLAIN);
+        assert!(text.contains("not told by this host"), "{text}");
+        assert!(text.contains("model, chassis: no tables"), "{text}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ nested! {
     pub struct Application {
         /// The name that the kernel keeps (on Linux at most 15 characters).
         name: String, Software;
-        /// Its version, where the place in which it is installed states one.
+        /// Version of the package that brought its file; absent where no package did, and where packages are not dpkg's.
         version: Option<String>, Software;
         /// Starts that were seen in the window: processes that were there at a sample and not at the one before.
         /// A process that lives between two samples only is not seen.

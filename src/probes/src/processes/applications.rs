@@ -9,6 +9,7 @@
 //! - A sample opens only what is new, and at most [`MAX_LOOKS`] of it.
 //! - What was there when the agent first looked is in use, but was not started in its sight.
 //! - Kernel threads and processes that have ended are no programs.
+//! - A version is that of the package that brought the program's file ([`packages`](super::packages)).
 //! - At most [`MAX_NAMES`] names are remembered; starts of further ones are counted without a name.
 //!
 //! A process that ends before it is looked at is counted without a name.
@@ -19,6 +20,7 @@ use std::time::Duration;
 use candor_model::events::application::{Application, Usage};
 use candor_model::{Level, Record};
 
+use super::packages::Packages;
 use super::{Last, Reader, Seen, Snapshot, remember};
 use crate::points::ratio;
 use crate::window::Continuity;
@@ -46,6 +48,7 @@ pub(crate) struct Applications {
     last: Option<Last>,
     /// When the window began, by the boot clock.
     begun: Option<Duration>,
+    packages: Packages,
 }
 
 /// Starts since the last report.
@@ -204,7 +207,14 @@ impl Probe for Applications {
             }
         });
         let memory = self.reader.memory(host);
-        Ok(vec![self.usage(snapshot, memory, now).into()])
+        let programs = snapshot.processes.iter().filter(|seen| is_program(seen));
+        let programs = programs.map(|seen| (seen.name.clone(), seen.pid)).collect();
+        self.packages.learn(host, now, &programs);
+        let mut usage = self.usage(snapshot, memory, now);
+        for application in &mut usage.applications {
+            application.version = self.packages.version(&application.name);
+        }
+        Ok(vec![usage.into()])
     }
 
     fn reset(&mut self) {

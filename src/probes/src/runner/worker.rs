@@ -45,6 +45,8 @@ pub(super) struct Done {
     pub(super) outcome: Result<Vec<Record>, Loss>,
     pub(super) cpu: Duration,
     pub(super) is_late: bool,
+    /// Whether its outcome is that of a report.
+    pub(super) has_reported: bool,
 }
 
 /// Why a round of a probe was lost.
@@ -263,8 +265,9 @@ impl Job {
     }
 
     fn undone(self, outcome: Result<Vec<Record>, Loss>, is_late: bool) -> Done {
-        let Self { index, round, probe, .. } = self;
-        Done { index, round, probe, outcome, cpu: Duration::ZERO, is_late }
+        let Self { index, round, probe, work, .. } = self;
+        let (cpu, has_reported) = (Duration::ZERO, work.report);
+        Done { index, round, probe, outcome, cpu, is_late, has_reported }
     }
 }
 

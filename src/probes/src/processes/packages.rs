@@ -1,0 +1,220 @@
+//! Versions of programs by the package that brought their file: dpkg's lists.
+//!
+//! ```text
+//! proc/PID/exe, else an absolute argv[0]         /usr/sbin/nginx
+//! var/lib/dpkg/info/nginx-core.list              a line for each file of the package
+//! var/lib/dpkg/status                            Package: nginx-core … Version: 1.22.1-9
+//! ```
+//!
+//! # Invariants
+//! - Only a version is told: no path, no package, no argument.
+//! - A path counts only if its file's name is the program's, as far as the kernel keeps it.
+//! - The lists are read when a program is new, at most once in [`AGAIN`]; what they said holds until
+//!   packages change.
+//!
+//! A program that no package brought has no version, and so has every one on a host without dpkg.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use crate::filler::fact;
+use crate::{Host, Moment};
+
+/// Between two readings of all lists: some ten milliseconds of CPU on a large host.
+const AGAIN: Duration = Duration::from_hours(1);
+/// The most that is read of one package's list, and of the states of all.
+const MAX_LIST_BYTES: u64 = 1 << 20;
+const MAX_STATUS_BYTES: u64 = 32 << 20;
+/// A command line is read no further than its first word.
+const MAX_WORD_BYTES: u64 = 4096;
+/// The kernel keeps so much of a name.
+const NAME_BYTES: usize = 15;
+
+/// What is known.
+#[derive(Debug, Default)]
+pub(super) struct Packages {
+    /// Of each program that was looked up, its version.
+    known: BTreeMap<String, Option<String>>,
+    /// When the packages last changed, as far as it was seen.
+    changed: Option<SystemTime>,
+    /// When the lists were last read, by the boot clock.
+    read: Option<Duration>,
+}
+
+impl Packages {
+    /// The version of a program, if it was learnt.
+    pub(super) fn version(&self, program: &str) -> Option<String> {
+        self.known.get(program).cloned().flatten()
+    }
+
+    /// Looks up what is new among these programs, each with the id of a process of it.
+    pub(super) fn learn(&mut self, host: &Host, now: Moment, programs: &BTreeMap<String, u32>) {
+        let status = host.path("var/lib/dpkg/status");
+        let Some(changed) = fs::metadata(&status).ok().and_then(|meta| meta.modified().ok()) else {
+            return;
+        };
+        if self.changed != Some(changed) {
+            *self = Self { changed: Some(changed), ..Self::default() };
+        }
+        self.known.retain(|name, _| programs.contains_key(name));
+        let is_early = self.read.is_some_and(|read| now.boot.saturating_sub(read) < AGAIN);
+        let mut wanted = programs.iter().filter(|(name, _)| !self.known.contains_key(*name));
+        if is_early || wanted.clone().next().is_none() {
+            return;
+        }
+        self.read = Some(now.boot);
+        let paths: BTreeMap<Vec<u8>, String> = wanted
+            .by_ref()
+            .filter_map(|(name, id)| Some((path(host, *id, name)?, name.clone())))
+            .collect();
+        let mut owners = owners(host, paths);
+        let versions = versions(&status, &owners);
+        for name in programs.keys() {
+            let version = owners.remove(name).and_then(|package| versions.get(&package).cloned());
+            self.known.entry(name.clone()).or_insert(version);
+        }
+    }
+}
+
+/// Where the program of a process lies, if its file has the program's name.
+fn path(host: &Host, id: u32, name: &str) -> Option<Vec<u8>> {
+    let link = fs::read_link(host.proc(&format!("{id}/exe"))).ok();
+    let link = link.and_then(|link| link.to_str().map(str::to_owned));
+    let first = || {
+        let words = host.head(&host.proc(&format!("{id}/cmdline")), MAX_WORD_BYTES)?;
+        words.split('\0').next().map(str::to_owned)
+    };
+    let path = link.or_else(first).filter(|path| path.starts_with('/'))?;
+    let file = path.rsplit('/').next()?;
+    let kept = file.get(..NAME_BYTES).unwrap_or(file);
+    (kept == name).then(|| merged(path.as_bytes()).to_vec())
+}
+
+/// `/usr/bin/x` and `/bin/x` are one file on a host whose directories are merged.
+fn merged(path: &[u8]) -> &[u8] {
+    path.strip_prefix(b"/usr").filter(|rest| rest.starts_with(b"/")).unwrap_or(path)
+}
+
+/// The package of each wanted path, by the program's name.
+fn owners(host: &Host, mut wanted: BTreeMap<Vec<u8>, String>) -> BTreeMap<String, String> {
+    let directory = host.path("var/lib/dpkg/info");
+    let mut owners = BTreeMap::new();
+    let mut list = Vec::new();
+    for file in host.names(&directory) {
+        if wanted.is_empty() {
+            break;
+        }
+        let Some(package) = file.strip_suffix(".list") else { continue };
+        if read(&directory.join(&file), &mut list).is_none() {
+            continue;
+        }
+        for line in list.split(|byte| *byte == b'\n') {
+            if let Some(program) = wanted.remove(merged(line)) {
+                // `libc6:amd64.list`
+                let package = package.split(':').next().unwrap_or(package);
+                owners.insert(program, package.to_owned());
+            }
+        }
+    }
+    owners
+}
+
+fn read(path: &Path, into: &mut Vec<u8>) -> Option<()> {
+    into.clear();
+    File::open(path).ok()?.take(MAX_LIST_BYTES).read_to_end(into).ok().map(drop)
+}
+
+/// The versions of these packages, by their names.
+fn versions(status: &Path, owners: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut versions = BTreeMap::new();
+    let Ok(file) = File::open(status) else { return versions };
+    let mut package = None;
+    if owners.is_empty() {
+        return versions;
+    }
+    for line in BufReader::new(file.take(MAX_STATUS_BYTES)).split(b'\n').map_while(Result::ok) {
+        if let Some(name) = line.strip_prefix(b"Package: ") {
+            let name = String::from_utf8_lossy(name).into_owned();
+            package = Some(name).filter(|name| owners.values().any(|owner| owner == name));
+        } else if let Some(version) = line.strip_prefix(b"Version: ")
+            && let Some(package) = package.take()
+            && let Some(version) = fact(&String::from_utf8_lossy(version))
+        {
+            versions.insert(package, version);
+        }
+    }
+    versions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::at;
+
+    fn write(host: &Host, path: &str, content: &str) {
+        let path = host.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    fn host() -> (tempfile::TempDir, Host) {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::new(root.path());
+        write(&host, "var/lib/dpkg/info/bash.list", "/.\n/bin\n/bin/bash\n");
+        write(&host, "var/lib/dpkg/info/nginx-core:amd64.list", "/usr/sbin/nginx\n");
+        let status = "Package: bash\nStatus: install ok installed\nVersion: 5.2.15-2+b7\n\n\
+                      Package: nginx-core\nVersion: 1.22.1-9\n\nPackage: other\nVersion: 7\n";
+        write(&host, "var/lib/dpkg/status", status);
+        write(&host, "proc/7/cmdline", "/usr/sbin/nginx\0-g\0secret\0");
+        write(&host, "proc/8/cmdline", "/home/jane/bin/nginx-of-jane\0");
+        write(&host, "proc/9/cmdline", "/usr/bin/bash\0");
+        write(&host, "proc/10/cmdline", "nginx: worker process\0");
+        (root, host)
+    }
+
+    fn learnt(host: &Host, program: &str, id: u32) -> Option<String> {
+        let mut packages = Packages::default();
+        packages.learn(host, at(0), &BTreeMap::from([(program.to_owned(), id)]));
+        packages.version(program)
+    }
+
+    #[test]
+    fn a_program_has_the_version_of_the_package_that_brought_its_file() {
+        let (_root, host) = host();
+        assert_eq!(learnt(&host, "nginx", 7).as_deref(), Some("1.22.1-9"));
+        // Merged directories: the list says /bin/bash.
+        assert_eq!(learnt(&host, "bash", 9).as_deref(), Some("5.2.15-2+b7"));
+    }
+
+    #[test]
+    fn a_file_of_another_name_or_of_no_package_tells_no_version() {
+        let (_root, host) = host();
+        for (program, id) in [("sh", 9), ("nginx-of-jane", 8), ("nginx", 10), ("gone", 99)] {
+            assert_eq!(learnt(&host, program, id), None, "{program}");
+        }
+        assert_eq!(learnt(&Host::new("/nonexistent"), "bash", 9), None);
+    }
+
+    #[test]
+    fn the_lists_are_read_again_for_what_is_new_after_an_hour_and_when_packages_change() {
+        let (_root, host) = host();
+        let both = BTreeMap::from([("nginx".to_owned(), 7), ("bash".to_owned(), 9)]);
+        let mut packages = Packages::default();
+        packages.learn(&host, at(0), &BTreeMap::from([("nginx".to_owned(), 7)]));
+        packages.learn(&host, at(60), &both);
+        assert_eq!(packages.version("bash"), None);
+        assert!(packages.version("nginx").is_some());
+        packages.learn(&host, at(3600), &both);
+        assert!(packages.version("bash").is_some());
+
+        write(&host, "var/lib/dpkg/status", "Package: bash\nVersion: 6\n");
+        let later = SystemTime::now() + Duration::from_mins(1);
+        let status = File::options().write(true).open(host.path("var/lib/dpkg/status")).unwrap();
+        status.set_modified(later).unwrap();
+        packages.learn(&host, at(3601), &both);
+        assert_eq!(packages.version("bash").as_deref(), Some("6"));
+    }
+}
