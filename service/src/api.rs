@@ -8,10 +8,10 @@ use std::rc::Rc;
 
 use candor_control::Service;
 use candor_control::protocol::{
-    AuditReport, DeadRecords, DisableRequest, EventDetail, EventPage, EventsRequest,
-    ExplainedLayer, Explanation, FlushDone, FlushRequest, History, JournalPage, JournalRequest,
-    LevelChanged, LevelRequest, LevelStatus, ProviderChanged, ProviderRequest, Providers, Refusal,
-    Reloaded, ReplayRequest, Replayed, Stats, Status, UploadChanged, Volume,
+    AuditReport, DeadRecords, DisableRequest, EmitRequest, Emitted, EventDetail, EventPage,
+    EventsRequest, ExplainedLayer, Explanation, FlushDone, FlushRequest, History, JournalPage,
+    JournalRequest, LevelChanged, LevelRequest, LevelStatus, ProviderChanged, ProviderRequest,
+    Providers, Refusal, Reloaded, ReplayRequest, Replayed, Stats, Status, UploadChanged, Volume,
 };
 use candor_platform::Peer;
 use candor_policy::trail::{Author, Trail};
@@ -170,5 +170,17 @@ impl Service for Api {
     ) -> Result<ProviderChanged, Refusal> {
         let by = author(peer, None);
         self.ask(|done| Request::SwitchProvider(request, by, done)).await?
+    }
+
+    async fn emit(&self, peer: &Peer, request: EmitRequest) -> Result<Emitted, Refusal> {
+        let Some(view) = self.board.view() else {
+            return Ok(crate::emit::nothing(&request, crate::emit::OFF.0, crate::emit::OFF.1));
+        };
+        let terms = crate::ingest::terms(&self.board);
+        if !terms.has_receiver {
+            let (reason, message) = crate::emit::NOBODY;
+            return Ok(crate::emit::nothing(&request, reason, message));
+        }
+        crate::emit::emit(&view.desk(), &terms, (peer, request)).await
     }
 }

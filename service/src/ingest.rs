@@ -25,12 +25,17 @@ impl Agent for Front {
     }
 
     fn terms(&self) -> Terms {
-        let (level, has_receiver) = match self.0.view() {
-            Some(view) => view.collects(),
-            None => (self.0.snapshot().effective.level.effective, false),
-        };
-        Terms { level, has_receiver, registry: self.0.providers() }
+        terms(&self.0)
     }
+}
+
+/// What holds for local programs at this moment.
+pub(crate) fn terms(board: &Board) -> Terms {
+    let (level, has_receiver) = match board.view() {
+        Some(view) => view.collects(),
+        None => (board.snapshot().effective.level.effective, false),
+    };
+    Terms { level, has_receiver, registry: board.providers() }
 }
 
 /// Lets local programs in until the stop, wherever `policy` says at the moment.

@@ -22,6 +22,7 @@ mod api;
 mod board;
 mod chronicle;
 mod collect;
+mod emit;
 mod engine;
 mod failure;
 mod flush;

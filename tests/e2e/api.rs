@@ -135,6 +135,9 @@ fn the_answers_of_a_running_agent_are_the_documented_ones() {
         check(&document, answer(&document, "GET", "/v1/events/{seq}"), &event, kind);
     }
     ask("POST", "/v1/providers", json!({ "name": "cli", "enabled": true }));
+    let emitted =
+        json!({ "records": [{ "event": "cli.command", "attributes": { "success": true } }] });
+    ask("POST", "/v1/emit", emitted);
     ask("POST", "/v1/level", json!({ "level": 1 }));
     agent.write("etc/candor/agent.toml", "AllowTelemetry = \n");
     ask("POST", "/v1/reload", Value::Null);

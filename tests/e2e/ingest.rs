@@ -232,3 +232,29 @@ fn the_ways_in_follow_the_configuration_and_are_shut_without_it() {
     let checked = agent.ctl(&["check"]);
     assert_eq!(checked.code, Some(78), "{checked:?}");
 }
+
+#[test]
+fn an_event_on_the_control_endpoint_is_judged_and_kept_as_one_over_otlp() {
+    let collector = Collector::start();
+    let agent = agent(&collector, 2);
+    let order = json!({"event": "shop.order", "attributes": {"n": 7, "customer": "canary-of-eve"},
+                       "trace_id": TRACE});
+    let request = json!({"records": [order, {"event": "shop.detail"}, {"event": "shop.secret"}]});
+    let (status, answer) = agent.ask("POST", "/v1/emit", &request.to_string());
+    assert_eq!((status, &answer["accepted"]), (200, &1.into()), "{answer}");
+    let reasons: Vec<_> =
+        answer["refused"].as_array().unwrap().iter().map(|one| &one["reason"]).collect();
+    assert_eq!(reasons, ["level", "unknown_event"]);
+    agent.settle();
+    let records = collector.records();
+    let [record] = named(&records, "shop.order")[..] else { panic!("one: {records:?}") };
+    assert_eq!(record["attributes"]["n"], 7);
+    assert!(!record.to_string().contains("canary-of-eve"));
+    assert_eq!(collector.trace(TRACE).len(), 1);
+    assert_eq!(agent.ctl(&["disable"]).code, Some(0));
+    let (status, answer) = agent.ask("POST", "/v1/emit", &request.to_string());
+    assert_eq!(
+        (status, &answer["accepted"], &answer["refused"][2]["reason"]),
+        (200, &0.into(), &"off".into())
+    );
+}

@@ -22,10 +22,10 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::protocol::{
-    AuditReport, DeadRecords, DisableRequest, ErrorBody, EventDetail, EventPage, EventsRequest,
-    Explanation, FlushDone, FlushRequest, History, JournalPage, JournalRequest, LevelChanged,
-    LevelRequest, LevelStatus, ProviderChanged, ProviderRequest, Providers, Refusal, Reloaded,
-    ReplayRequest, Replayed, Stats, Status, UploadChanged,
+    AuditReport, DeadRecords, DisableRequest, EmitRequest, Emitted, ErrorBody, EventDetail,
+    EventPage, EventsRequest, Explanation, FlushDone, FlushRequest, History, JournalPage,
+    JournalRequest, LevelChanged, LevelRequest, LevelStatus, ProviderChanged, ProviderRequest,
+    Providers, Refusal, Reloaded, ReplayRequest, Replayed, Stats, Status, UploadChanged,
 };
 use crate::route::{self, Call};
 
@@ -278,6 +278,15 @@ impl Client {
     async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         let fetched = self.fetch(path).await?;
         serde_json::from_slice(&fetched.bytes).map_err(|source| self.bad(StatusCode::OK, source))
+    }
+
+    /// Has a local program's events judged and kept.
+    ///
+    /// # Errors
+    /// [`ClientError`]; none of them was kept.
+    pub async fn emit(&self, request: &EmitRequest) -> Result<Emitted, ClientError> {
+        let body = serde_json::to_value(request).unwrap_or_default();
+        self.ask(Call::Emit, Some(body)).await
     }
 
     /// One reading request by its path and query, its answer as it came: for whoever passes it on unread.

@@ -22,10 +22,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::protocol::{
-    AuditReport, DeadRecords, DisableRequest, EventDetail, EventPage, EventsRequest, Explanation,
-    FlushDone, FlushRequest, History, JournalPage, JournalRequest, LevelChanged, LevelRequest,
-    LevelStatus, ProviderChanged, ProviderRequest, Providers, Refusal, Reloaded, ReplayRequest,
-    Replayed, Stats, Status, UploadChanged, Volume,
+    AuditReport, DeadRecords, DisableRequest, EmitRequest, Emitted, EventDetail, EventPage,
+    EventsRequest, Explanation, FlushDone, FlushRequest, History, JournalPage, JournalRequest,
+    LevelChanged, LevelRequest, LevelStatus, ProviderChanged, ProviderRequest, Providers, Refusal,
+    Reloaded, ReplayRequest, Replayed, Stats, Status, UploadChanged, Volume,
 };
 
 mod answer;
@@ -137,6 +137,13 @@ pub trait Service {
         peer: &Peer,
         request: ProviderRequest,
     ) -> impl Future<Output = Result<ProviderChanged, Refusal>>;
+
+    /// Keeps a local program's events, as far as its manifest admits them.
+    fn emit(
+        &self,
+        peer: &Peer,
+        request: EmitRequest,
+    ) -> impl Future<Output = Result<Emitted, Refusal>>;
 }
 
 /// Answers until `stop` completes; answers that are under way then have one more second. The

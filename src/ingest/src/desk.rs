@@ -13,7 +13,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use candor_model::{Draft, Given, Kind, Level, Provided, Record, UnixNanos, Value};
 use candor_otlp::{Group, HostIds, Program, Source, Stamp, Unfit, encode, groups, incoming};
@@ -150,9 +150,9 @@ impl Desk {
         provider: &Provider,
         group: &Group<'_>,
     ) -> Result<(), Refusal> {
-        let label = self.label(group);
+        let label = self.label(&group.resource, (group.scope, group.scope_version));
         let wanted = u32::try_from(group.records.len()).unwrap_or(u32::MAX);
-        let granted = provider.grant(work.caller, wanted, self.clock.monotonic());
+        let granted = provider.grant(work.caller, wanted, self.now());
         let granted_records = usize::try_from(granted.records).unwrap_or(usize::MAX);
         let (records, early) = group.records.split_at(granted_records.min(group.records.len()));
         for record in early {
@@ -198,8 +198,18 @@ impl Desk {
         }
     }
 
+    /// What the clock says that rates go by.
+    pub(crate) fn now(&self) -> Duration {
+        self.clock.monotonic()
+    }
+
     /// The draft of an admitted record; `None` when the level lets nothing of it pass.
-    fn draft(&self, mut record: Provided, level: Level, label: &Arc<str>) -> Option<Draft> {
+    pub(crate) fn draft(
+        &self,
+        mut record: Provided,
+        level: Level,
+        label: &Arc<str>,
+    ) -> Option<Draft> {
         let given = record.uid.take();
         let admitted = self.door.borrow_mut().admit(Record::Provided(Box::new(record)), level)?;
         let since = self.clock.wall().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -222,12 +232,11 @@ impl Desk {
     }
 
     /// The text by which this program's records of this boot share rows.
-    fn label(&self, group: &Group<'_>) -> Arc<str> {
-        let kept = group.resource.iter().filter(|(key, _)| RESOURCE.contains(key));
+    pub(crate) fn label(&self, said: &[(&str, Value)], (scope, version): (&str, &str)) -> Arc<str> {
+        let kept = said.iter().filter(|(key, _)| RESOURCE.contains(key));
         let resource: Vec<_> = kept.filter_map(|(key, value)| self.said(key, value)).collect();
-        let scope = self.clean(group.scope);
-        let scope_version = self.clean(group.scope_version);
-        let program = Program { resource: &resource, scope: &scope, scope_version: &scope_version };
+        let (scope, version) = (self.clean(scope), self.clean(version));
+        let program = Program { resource: &resource, scope: &scope, scope_version: &version };
         let host = HostIds { install_id: self.spool.install_id(), boot: &self.boot };
         Source::of(&program, host).label(&self.boot).into()
     }
@@ -258,7 +267,11 @@ impl Desk {
 }
 
 /// Has the manifest judge a record, in place.
-fn admit(provider: &Provider, record: &mut Provided, bytes: usize) -> Result<(), Reason> {
+pub(crate) fn admit(
+    provider: &Provider,
+    record: &mut Provided,
+    bytes: usize,
+) -> Result<(), Reason> {
     let mut body = record.body.take().map(|body| body.value);
     let accepted = provider.admit(&mut Incoming {
         kind: record.kind,

@@ -4,6 +4,7 @@
 //! connection -> body (bounds) -> inflate -> JSON? -> groups -> desk: recognise, admit (manifest)
 //!                                                                -> door (level, scrub) -> encode
 //! answer <- commit <- spool.append(Now) <--------------------------- drafts
+//!                        control endpoint: emit --------------------> desk
 //! ```
 //!
 //! # Invariants
@@ -22,6 +23,7 @@ mod answer;
 mod body;
 mod connection;
 mod desk;
+mod emit;
 mod places;
 mod refusal;
 mod server;
@@ -29,6 +31,7 @@ mod settings;
 mod taken;
 
 pub use desk::{Agent, Desk, DeskSettings, Terms};
+pub use emit::{Emitted, NotKept};
 pub use server::serve;
 pub use settings::{Limits, Settings};
 pub use taken::Taken;

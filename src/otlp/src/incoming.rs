@@ -17,10 +17,10 @@
 
 use std::borrow::Cow;
 
-use candor_model::{Given, Kind, Part, Provided, Value};
+use candor_model::{Given, Kind, Part, Provided, UnixNanos, Value};
 
 use crate::decode::DecodeError;
-use crate::wire::{Field, Held, Walk};
+use crate::wire::{Field, Held, Walk, push_bytes, push_key};
 use crate::{MAX_RECORDS, keys};
 
 mod shape;
@@ -120,6 +120,30 @@ pub fn incoming(kind: Kind, record: &[u8]) -> Result<Provided, Unfit> {
         Kind::Metric => parser.metric(record),
         Kind::Span => parser.span(record),
     }
+}
+
+/// Ids of the trace and the span that a record belongs to.
+pub type TraceIds = (Option<[u8; 16]>, Option<[u8; 8]>);
+
+/// An event that came in no OTLP message, as [`incoming`] would have given it.
+#[must_use]
+pub fn event(name: String, fields: Vec<Given>, time: UnixNanos, ids: TraceIds) -> Provided {
+    let mut facts = Vec::new();
+    push_key(1, 1, &mut facts);
+    facts.extend(time.0.to_le_bytes());
+    push_key(2, 0, &mut facts);
+    // INFO, as our own events have it.
+    facts.push(9);
+    let (trace_id, span_id) = ids;
+    if let Some(id) = trace_id {
+        push_bytes(9, &id, &mut facts);
+    }
+    if let Some(id) = span_id {
+        push_bytes(10, &id, &mut facts);
+    }
+    let mut fields = fields;
+    fields.retain(|given| !given.key.starts_with(keys::RESERVED) && given.key != keys::UID);
+    Provided { name, facts, trace_id, sets: vec![fields], ..Provided::new(Kind::Log) }
 }
 
 fn embedded<'a>(

@@ -44,7 +44,7 @@ pub use decoded::{
 pub use encode::{Stamp, encode};
 pub use file::{End, FileEntry, FileError, FileReader, FileWriter, Form, MAX_ENTRY};
 pub use frame::{frame_len, seal, unseal};
-pub use incoming::{Group, MAX_METRIC, MAX_RECORD, Unfit, groups, incoming};
+pub use incoming::{Group, MAX_METRIC, MAX_RECORD, TraceIds, Unfit, event, groups, incoming};
 pub use origin::{HostIds, Origin, Program, Source};
 pub use request::{Part, request_body, request_heads};
 pub use resource::{Resource, arch, os_type};

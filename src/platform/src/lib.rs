@@ -63,7 +63,7 @@ pub use memory::{trim, tune_allocator};
 pub use name::host_name;
 pub use notify::{Manager, Word};
 pub use owner::act_as_owner;
-pub use peer::{Peer, Role, executable_of, is_administrator};
+pub use peer::{Peer, Role, executable_of, groups_of, is_administrator};
 pub use privilege::{Raised, lower_privileges, raise_to_read};
 pub use random::random_bytes;
 pub use registration::PRIVILEGES;

@@ -54,6 +54,12 @@ pub fn executable_of(pid: u32) -> Option<PathBuf> {
     imp::executable_of(pid)
 }
 
+/// The groups of a process, its own first; empty where the system has none, or does not tell.
+#[must_use]
+pub fn groups_of(pid: u32) -> Vec<u32> {
+    imp::groups_of_process(pid)
+}
+
 /// Whether this process may change things on this host: root, or an elevated administrator.
 #[must_use]
 pub fn is_administrator() -> bool {

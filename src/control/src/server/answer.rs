@@ -16,8 +16,8 @@ use tokio::time::timeout;
 
 use super::Service;
 use crate::protocol::{
-    Code, DisableRequest, ErrorBody, EventsRequest, FlushRequest, JournalRequest, LevelRequest,
-    ProviderRequest, Refusal, ReplayRequest, days, parse_nothing,
+    Code, DisableRequest, EmitRequest, ErrorBody, EventsRequest, FlushRequest, JournalRequest,
+    LevelRequest, ProviderRequest, Refusal, ReplayRequest, days, parse_nothing,
 };
 use crate::route::{self, Call, Missing, Route};
 
@@ -148,6 +148,7 @@ async fn call(
         Call::SwitchProvider => {
             json(&service.switch_provider(peer, ProviderRequest::parse(body)?).await?)
         }
+        Call::Emit => json(&service.emit(peer, EmitRequest::parse(body)?).await?),
         // `content` has answered the others.
         _ => json(&()),
     }

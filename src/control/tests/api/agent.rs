@@ -9,10 +9,10 @@ use std::cell::{Cell, RefCell};
 use std::io;
 
 use candor_control::protocol::{
-    AuditReport, DeadRecords, DisableRequest, Event, EventDetail, EventPage, EventsRequest,
-    Explanation, FlushDone, FlushRequest, History, JournalPage, JournalRequest, LevelChanged,
-    LevelRequest, LevelStatus, ProviderChanged, ProviderRequest, Providers, Refusal, Reloaded,
-    ReplayRequest, Replayed, Stats, Status, UploadChanged, Volume,
+    AuditReport, DeadRecords, DisableRequest, EmitRequest, Emitted, Event, EventDetail, EventPage,
+    EventsRequest, Explanation, FlushDone, FlushRequest, History, JournalPage, JournalRequest,
+    LevelChanged, LevelRequest, LevelStatus, ProviderChanged, ProviderRequest, Providers, Refusal,
+    Reloaded, ReplayRequest, Replayed, Stats, Status, UploadChanged, Volume,
 };
 use candor_control::{Client, Service, serve};
 use candor_platform::{Layout, Listener, Peer, Stream, connect};
@@ -150,6 +150,11 @@ impl Service for Agent {
         self.change(peer, format!("{} {}", request.name, request.enabled))?;
         let ProviderRequest { name, enabled } = request;
         Ok(ProviderChanged { name, enabled, changed: true })
+    }
+
+    async fn emit(&self, peer: &Peer, request: EmitRequest) -> Result<Emitted, Refusal> {
+        self.change(peer, format!("emit {}", request.records[0].event))?;
+        Ok(Emitted { accepted: 1, ..Emitted::default() })
     }
 }
 

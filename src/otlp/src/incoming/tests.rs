@@ -1,6 +1,6 @@
 //! What programs send, as generated code writes it, there and back; and what nobody should send.
 
-use candor_model::{Level, Record, UnixNanos};
+use candor_model::{Level, Record};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{
     AnyValue, ArrayValue, InstrumentationScope, KeyValue, any_value,
@@ -221,6 +221,18 @@ fn every_kind_of_metric_keeps_its_numbers_and_its_exemplars_trace() {
         };
         assert_eq!(through(Kind::Metric, &metric), expected);
     }
+}
+
+#[test]
+fn an_event_without_a_message_is_one_all_the_same() {
+    let fields = [("n", 3), (keys::SEQ, 7)].map(|(key, n)| Given::new(key.into(), Value::Int(n)));
+    let ids = (Some([1; 16]), Some([2; 8]));
+    let event = event("shop.order".to_owned(), fields.into(), UnixNanos(5), ids);
+    let bytes = encode(&Record::Provided(Box::new(event)), &STAMP);
+    let log = LogRecord::decode(bytes.as_slice()).unwrap();
+    assert_eq!((log.time_unix_nano, log.severity_number), (5, 9));
+    assert_eq!((log.trace_id, log.span_id), (vec![1; 16], vec![2; 8]));
+    assert_eq!(log.attributes, [&[int("n", 3)][..], &stamp()].concat());
 }
 
 #[test]

@@ -70,6 +70,24 @@ pub(crate) fn executable_of(pid: u32) -> Option<PathBuf> {
     std::fs::read_link(format!("/proc/{pid}/exe")).ok()
 }
 
+pub(crate) fn groups_of_process(pid: u32) -> Vec<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    groups_in(&status)
+}
+
+/// The effective group and the supplementary ones in the form of `/proc/PID/status`.
+fn groups_in(status: &str) -> Vec<u32> {
+    let numbers = |key: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
+        line.split_whitespace().filter_map(|number| number.parse().ok()).collect::<Vec<u32>>()
+    };
+    // Real, effective, saved, of the file system.
+    let own = numbers("Gid:").get(1).copied();
+    let mut groups: Vec<u32> = own.into_iter().collect();
+    groups.extend(numbers("Groups:").into_iter().filter(|group| Some(*group) != own));
+    groups
+}
+
 /// The supplementary groups that the process had when it connected.
 fn groups_of(stream: &UnixStream) -> Vec<u32> {
     let mut groups = vec![0_u32; 64];
@@ -154,6 +172,14 @@ mod tests {
         let found = group(&groups[..], GROUP).unwrap();
         assert_eq!((found.gid, found.members), (990, vec!["ana".to_owned(), "ben".to_owned()]));
         assert!(group(&b"candorous:x:1:eve\n"[..], GROUP).is_none());
+    }
+
+    #[test]
+    fn a_process_groups_are_its_effective_one_and_the_others_once() {
+        let status = "Name:\tx\nGid:\t7\t8\t7\t7\nGroups:\t4 8 20 \nNSgid:\t1\n";
+        assert_eq!(groups_in(status), [8, 4, 20]);
+        assert_eq!(groups_in(""), [0; 0]);
+        assert!(!groups_of_process(std::process::id()).is_empty());
     }
 
     #[test]

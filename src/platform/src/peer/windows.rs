@@ -35,6 +35,11 @@ pub(crate) const fn executable_of(_pid: u32) -> Option<PathBuf> {
     None
 }
 
+/// Windows has no group ids.
+pub(crate) const fn groups_of_process(_pid: u32) -> Vec<u32> {
+    Vec::new()
+}
+
 pub(crate) fn identify(pipe: RawHandle) -> Peer {
     let mut pid = 0;
     // SAFETY: the pipe is open and the output is ours.
