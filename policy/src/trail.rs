@@ -33,7 +33,7 @@ const TAIL: u64 = 512 * 1024;
 pub struct Entry {
     /// When, RFC 3339.
     pub time: String,
-    /// `level`, `upload`, `endpoint` or `pins`; `test` for a connection that its owner asked for while
+    /// `level`, `upload`, `endpoint` or `pins`; `delete` for a deletion; `test` for a connection that its owner asked for while
     /// telemetry was off; `provider` for one that was switched on or off; `remote` for what remote settings lower and
     /// `remote_fetch` for what came of fetching them, which both stay on this host.
     pub subject: String,

@@ -71,13 +71,7 @@ impl Prepared {
         // Held until the store is closed.
         let _lock = lock(&state_dir)?;
         let listener = Listener::bind(&self.layout.control()).map_err(Failure::Control)?;
-        let rest = candor_spool::peek(&state_dir)
-            .map(|peek| Rest {
-                install_id: Some(peek.install_id),
-                ledger: peek.ledger,
-                is_behind: peek.is_behind,
-            })
-            .unwrap_or_default();
+        let rest = candor_spool::peek(&state_dir).map(Rest::from).unwrap_or_default();
         let watch = self.sources.watch().map_err(Failure::Watch)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let board = Board::new(watch.current(), rest, Arc::clone(&clock));
@@ -102,7 +96,8 @@ impl Prepared {
             notice: Notice::default(),
         };
         governor.begin().await?;
-        let api = Api { board, requests: requests.clone(), trail, archive: Archive::new(journal) };
+        let archive = Archive::new(journal);
+        let api = Api { board, requests: requests.clone(), trail, archive, layout: layout.clone() };
         let outcome =
             conduct(governor, waiting, Control { layout, api, first: Some(listener) }, async {
                 ready();

@@ -8,12 +8,13 @@ use std::rc::Rc;
 
 use candor_control::Service;
 use candor_control::protocol::{
-    AuditReport, DeadRecords, DisableRequest, EmitRequest, Emitted, EventDetail, EventPage,
-    EventsRequest, ExplainedLayer, Explanation, FlushDone, FlushRequest, History, JournalPage,
-    JournalRequest, LevelChanged, LevelRequest, LevelStatus, ProviderChanged, ProviderRequest,
-    Providers, Refusal, Reloaded, ReplayRequest, Replayed, Stats, Status, UploadChanged, Volume,
+    AuditReport, Claim, DeadRecords, Deleted, DisableRequest, EmitRequest, Emitted, EventDetail,
+    EventPage, EventsRequest, ExplainedLayer, Explanation, ExportPage, ExportRequest, FlushDone,
+    FlushRequest, History, JournalPage, JournalRequest, LevelChanged, LevelRequest, LevelStatus,
+    ProviderChanged, ProviderRequest, Providers, ReceiptRequest, ReceiptTaken, Refusal, Reloaded,
+    ReplayRequest, Replayed, Stats, Status, UploadChanged, Volume,
 };
-use candor_platform::Peer;
+use candor_platform::{Layout, Peer};
 use candor_policy::trail::{Author, Trail};
 use candor_spool::Spool;
 use tokio::sync::{mpsc, oneshot};
@@ -30,6 +31,7 @@ pub(crate) struct Api {
     pub(crate) trail: Trail,
     /// What left, also while telemetry is off.
     pub(crate) archive: Archive,
+    pub(crate) layout: Layout,
 }
 
 impl Api {
@@ -153,6 +155,28 @@ impl Service for Api {
 
     async fn volume(&self, _peer: &Peer, days: usize) -> Result<Volume, Refusal> {
         self.archive.volume(&self.board, days).await
+    }
+
+    async fn delete(&self, peer: &Peer) -> Result<Deleted, Refusal> {
+        let by = author(peer, None);
+        self.ask(|done| Request::Delete(by, done)).await?
+    }
+
+    async fn claim(&self, _peer: &Peer) -> Result<Claim, Refusal> {
+        crate::erase::may_delete(&self.board.snapshot())?;
+        crate::rights::claim(self.spool().ok(), &self.layout).await
+    }
+
+    async fn export(&self, _peer: &Peer, request: ExportRequest) -> Result<ExportPage, Refusal> {
+        crate::rights::export(&self.spool()?, request).await
+    }
+
+    async fn receipt(
+        &self,
+        _peer: &Peer,
+        request: ReceiptRequest,
+    ) -> Result<ReceiptTaken, Refusal> {
+        crate::rights::receipt(&self.spool()?, &self.board.snapshot(), &request).await
     }
 
     async fn replay(&self, _peer: &Peer, request: ReplayRequest) -> Result<Replayed, Refusal> {

@@ -25,6 +25,13 @@ pub(crate) struct Rest {
     pub(crate) is_behind: bool,
 }
 
+impl From<candor_spool::Peek> for Rest {
+    fn from(peek: candor_spool::Peek) -> Self {
+        let candor_spool::Peek { install_id, ledger, is_behind } = peek;
+        Self { install_id: Some(install_id), ledger, is_behind }
+    }
+}
+
 /// The shared picture.
 pub(crate) struct Board {
     snapshot: RefCell<Arc<Snapshot>>,

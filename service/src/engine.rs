@@ -8,7 +8,7 @@
 //!   deadline, so that a probe that hangs does not keep the agent from stopping.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,10 +40,6 @@ use crate::supervisor::{GaveUp, Supervisor};
 pub(crate) const LAST_UPLOAD: Duration = Duration::from_secs(3);
 /// How long the last report before it may take.
 const LAST_REPORT: Duration = Duration::from_secs(2);
-/// In the state directory: how file systems filled.
-const FORECAST_FILE: &str = "forecast";
-/// How far crashes were told, beside the store.
-const CRASHES_FILE: &str = "crashes";
 /// Questions that may wait for the collecting task; who asks further ones waits.
 const ASKS: usize = 8;
 /// Commands that may wait for the uploader; who sends further ones waits.
@@ -97,6 +93,7 @@ pub(crate) struct Engine {
     supervisor: Supervisor,
     install_id: String,
     state_dir: PathBuf,
+    crashes_file: PathBuf,
     bounds: candor_spool::Settings,
     /// The store refused to let go of what waits above this level; it is asked again.
     owed: Option<Level>,
@@ -114,7 +111,7 @@ impl Engine {
     pub(crate) async fn start(ground: &Ground, snapshot: &Snapshot) -> Result<Self, Failure> {
         let state_dir = ground.layout.state_dir();
         let spool = open_spool(&state_dir, &snapshot.config)?;
-        let identity = Identity::load(&state_dir)?;
+        let identity = Identity::load(&ground.layout.secret_file())?;
         let install_id = spool.install_id().to_owned();
         let level = snapshot.effective.level.effective;
         // What waits from a time with a higher level goes before anything else happens.
@@ -126,7 +123,7 @@ impl Engine {
         let (_, status) = Uploader::new(spool.clone());
         let (tell_gaps, gaps) = mpsc::channel(1);
         let parts = Rc::new(Parts {
-            probe_settings: probe_settings(&identity, &state_dir),
+            probe_settings: probe_settings(&identity, &ground.layout),
             spool,
             identity,
             trail: Trail::at(&ground.layout.audit_trail()),
@@ -169,6 +166,7 @@ impl Engine {
             supervisor,
             install_id,
             state_dir,
+            crashes_file: ground.layout.crashes_file(),
             bounds,
             owed: None,
         })
@@ -289,14 +287,18 @@ impl Engine {
         close(self.parts.spool.clone()).await;
     }
 
+    /// Cuts the upload and every probe's round at once; what is left is the store.
+    pub(crate) fn cut(self) -> Spool {
+        drop(self.supervisor);
+        self.parts.spool.clone()
+    }
+
     /// Off: the upload in flight is cut, what waits is purged or kept, the store is closed. Returns
     /// the ledger as it was last.
     pub(crate) async fn disable(self, keep_pending: bool) -> Ledger {
-        // Dropping the tasks cuts the upload and every probe's round at once.
-        drop(self.supervisor);
         // What crashes from now on is nobody's business, also after the next enable.
-        let _gone = std::fs::remove_file(self.state_dir.join(CRASHES_FILE));
-        let spool = self.parts.spool.clone();
+        let _gone = candor_platform::remove(&self.crashes_file);
+        let spool = self.cut();
         let settled = if keep_pending {
             spool.commit().await
         } else {
@@ -320,12 +322,12 @@ const fn journal_bounds(config: &Config) -> Bounds {
 }
 
 /// What the probes are told of this installation.
-fn probe_settings(identity: &Identity, state_dir: &Path) -> candor_probes::Settings {
+fn probe_settings(identity: &Identity, layout: &Layout) -> candor_probes::Settings {
     let pseudonyms = identity.pseudonyms.clone();
     candor_probes::Settings {
         pseudonym: Arc::new(move |domain, value| pseudonyms.id(domain, value)),
-        forecast_file: Some(state_dir.join(FORECAST_FILE)),
-        crashes_file: Some(state_dir.join(CRASHES_FILE)),
+        forecast_file: Some(layout.forecast_file()),
+        crashes_file: Some(layout.crashes_file()),
         ..candor_probes::Settings::default()
     }
 }

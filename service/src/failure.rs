@@ -37,6 +37,9 @@ pub enum Failure {
     /// The store opened and then refused.
     #[error("cannot use the spool")]
     Store(#[source] SpoolError),
+    /// The journal of what left cannot be removed.
+    #[error("cannot delete the journal")]
+    Journal(#[source] candor_journal::JournalError),
     /// The runtime or a signal handler.
     #[error("cannot set up {what}")]
     System {

@@ -15,7 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use candor_control::protocol::{
-    LevelChanged, LevelRequest, ProviderChanged, ProviderRequest, Refusal, Reloaded, UploadChanged,
+    Deleted, LevelChanged, LevelRequest, ProviderChanged, ProviderRequest, Refusal, Reloaded,
+    UploadChanged,
 };
 use candor_model::DropReason;
 use candor_model::events::agent::Role;
@@ -51,6 +52,8 @@ pub(crate) enum Request {
     },
     /// `providers enable`, `providers disable`.
     SwitchProvider(ProviderRequest, Author, oneshot::Sender<Result<ProviderChanged, Refusal>>),
+    /// `delete --local`.
+    Delete(Author, oneshot::Sender<Result<Deleted, Refusal>>),
     /// `reload`, SIGHUP.
     Reload(oneshot::Sender<Reloaded>),
     /// Remote settings were fetched, or not.
@@ -167,7 +170,7 @@ impl Governor {
         }
     }
 
-    fn write(&self, entry: &Entry) {
+    pub(crate) fn write(&self, entry: &Entry) {
         if let Err(error) = self.trail.append(entry) {
             tracing::error!(%error, "the audit trail could not be written");
         }
@@ -186,6 +189,10 @@ impl Governor {
             }
             Request::SwitchProvider(asked, by, done) => {
                 let answer = self.switch_provider(&asked, &by).await;
+                let _gone = done.send(answer);
+            }
+            Request::Delete(by, done) => {
+                let answer = self.delete(&by).await;
                 let _gone = done.send(answer);
             }
             Request::Reload(done) => {
@@ -368,7 +375,7 @@ impl Governor {
         Ok(())
     }
 
-    async fn start_again(&mut self) {
+    pub(crate) async fn start_again(&mut self) {
         let snapshot = self.board.snapshot();
         if let Err(error) = self.switch_on(&snapshot).await {
             let why = chain(&error);

@@ -17,8 +17,6 @@ use candor_spool::{Framing, Settings, Spool};
 
 use crate::failure::Failure;
 
-const SECRET_FILE: &str = "secret";
-
 /// The keyed ids of this installation and the id of this boot.
 pub(crate) struct Identity {
     pub(crate) pseudonyms: Pseudonyms,
@@ -26,12 +24,12 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Reads the secret from the state directory, or makes it.
+    /// Reads the secret from its file, or makes it.
     ///
     /// # Errors
     /// When a new secret cannot be made.
-    pub(crate) fn load(state_dir: &Path) -> Result<Self, Failure> {
-        let pseudonyms = Pseudonyms::new(secret(&state_dir.join(SECRET_FILE))?);
+    pub(crate) fn load(secret_file: &Path) -> Result<Self, Failure> {
+        let pseudonyms = Pseudonyms::new(secret(secret_file)?);
         // Where the system names no boot, each start of the agent counts as one.
         let boot = boot_id().map_or_else(|| random::<16>().map(|id| hex(&id)), Ok)?;
         Ok(Self { boot: pseudonyms.id("boot", &boot).into(), pseudonyms })
@@ -106,7 +104,7 @@ mod tests {
     #[test]
     fn the_secret_is_made_once() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join(SECRET_FILE);
+        let path = dir.path().join("secret");
         let made = secret(&path).unwrap();
         assert_eq!(secret(&path).unwrap(), made);
     }
@@ -114,7 +112,7 @@ mod tests {
     #[test]
     fn a_secret_of_the_wrong_length_is_made_anew() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join(SECRET_FILE);
+        let path = dir.path().join("secret");
         fs::write(&path, [1; 31]).unwrap();
         assert_eq!(secret(&path).unwrap().len(), 32);
         assert_eq!(fs::read(&path).unwrap().len(), 32);

@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use candor_model::Level;
 use candor_model::events::agent::Settings;
-use candor_otlp::Resource;
-use candor_pipeline::settings_event;
+use candor_pipeline::{resource, settings_event};
 use candor_policy::remote::Origin;
 use candor_policy::{Effective, Snapshot, UploadConfig};
 use candor_probes::Intervals;
@@ -67,7 +66,7 @@ impl Plan {
                 fallbacks: Destination::fallbacks_of(&config.upload),
                 interval,
                 is_sparing: config.upload.interval.is_none(),
-                resource: resource(effective, install_id).into(),
+                resource: resource(effective, Some(install_id.to_owned())).encode().into(),
                 max_bytes_per_day: Some(config.upload.day_limit(effective.level.effective)),
             }),
             off: Arc::clone(&lowering.off),
@@ -93,14 +92,6 @@ fn source(effective: &Effective, upload: &UploadConfig) -> Option<Source> {
     let endpoint = origin.endpoint.to_string().parse().ok()?;
     let destination = Destination::to(endpoint, effective, upload);
     Some(Source { origin, destination })
-}
-
-fn resource(effective: &Effective, install_id: &str) -> Vec<u8> {
-    let mut resource = Resource::here(Some(install_id.to_owned()), env!("CARGO_PKG_VERSION"));
-    if effective.allow_device_name {
-        resource.host_name = candor_platform::host_name();
-    }
-    resource.encode()
 }
 
 #[cfg(test)]

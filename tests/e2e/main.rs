@@ -28,6 +28,7 @@ mod providers;
 mod purge;
 mod raise;
 mod remote;
+mod rights;
 #[cfg(target_os = "linux")]
 mod schedule;
 #[cfg(target_os = "linux")]

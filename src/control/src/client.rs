@@ -22,10 +22,11 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::protocol::{
-    AuditReport, DeadRecords, DisableRequest, EmitRequest, Emitted, ErrorBody, EventDetail,
-    EventPage, EventsRequest, Explanation, FlushDone, FlushRequest, History, JournalPage,
-    JournalRequest, LevelChanged, LevelRequest, LevelStatus, ProviderChanged, ProviderRequest,
-    Providers, Refusal, Reloaded, ReplayRequest, Replayed, Stats, Status, UploadChanged,
+    AuditReport, Claim, DeadRecords, Deleted, DisableRequest, EmitRequest, Emitted, ErrorBody,
+    EventDetail, EventPage, EventsRequest, Explanation, ExportPage, ExportRequest, FlushDone,
+    FlushRequest, History, JournalPage, JournalRequest, LevelChanged, LevelRequest, LevelStatus,
+    ProviderChanged, ProviderRequest, Providers, ReceiptRequest, ReceiptTaken, Refusal, Reloaded,
+    ReplayRequest, Replayed, Stats, Status, UploadChanged,
 };
 use crate::route::{self, Call};
 
@@ -287,6 +288,38 @@ impl Client {
     pub async fn emit(&self, request: &EmitRequest) -> Result<Emitted, ClientError> {
         let body = serde_json::to_value(request).unwrap_or_default();
         self.ask(Call::Emit, Some(body)).await
+    }
+
+    /// Deletes everything that is kept here and renews the ids.
+    ///
+    /// # Errors
+    /// [`ClientError`]; refused by policy where `DisableDeviceDelete` forbids it.
+    pub async fn delete(&self) -> Result<Deleted, ClientError> {
+        self.ask(Call::Delete, None).await
+    }
+
+    /// The install id and the key that proves it.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn claim(&self) -> Result<Claim, ClientError> {
+        self.ask(Call::Claim, None).await
+    }
+
+    /// What waits after a number, a page of it.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn export(&self, request: ExportRequest) -> Result<ExportPage, ClientError> {
+        self.ask(Call::Export, Some(request.json())).await
+    }
+
+    /// Hands over the receipt for records that were carried by hand.
+    ///
+    /// # Errors
+    /// [`ClientError`]; failed where the receipt proves nothing for this installation.
+    pub async fn receipt(&self, request: &ReceiptRequest) -> Result<ReceiptTaken, ClientError> {
+        self.ask(Call::Receipt, Some(request.json())).await
     }
 
     /// One reading request by its path and query, its answer as it came: for whoever passes it on unread.

@@ -17,6 +17,7 @@ mod provider;
 mod query;
 mod refusal;
 mod request;
+mod rights;
 mod status;
 mod store;
 
@@ -36,6 +37,9 @@ pub(crate) use refusal::ErrorBody;
 pub use refusal::{Code, Refusal};
 pub(crate) use request::parse_nothing;
 pub use request::{DisableRequest, FlushRequest, LevelRequest, ProviderRequest, ReplayRequest};
+pub use rights::{
+    Claim, Deleted, ExportPage, ExportRequest, ExportRow, MAX_PAGE, ReceiptRequest, ReceiptTaken,
+};
 pub use status::{
     Absence, CostStatus, EventCounts, LevelStatus, LossBound, ProbeStatus, SpoolStatus, Status,
     UploadStatus,

@@ -30,12 +30,16 @@ pub(crate) enum Call {
     History,
     Providers,
     SwitchProvider,
-    Emit,
-    Event,
     Events,
+    Event,
     Journal,
     JournalBody,
     Volume,
+    Emit,
+    Delete,
+    Claim,
+    Export,
+    Receipt,
 }
 
 /// One line of the table.
@@ -68,7 +72,10 @@ pub(crate) const ORDINARY: Duration = Duration::from_secs(30);
 /// A flush that waits lasts as long as the upload does.
 const FLUSH: Duration = Duration::from_mins(2);
 
-static ROUTES: [Route; 21] = [
+/// Everything that waits is overwritten.
+const DELETION: Duration = Duration::from_mins(2);
+
+static ROUTES: [Route; 25] = [
     get(Call::Status, "/v1/status", Role::Anyone),
     get(Call::Level, "/v1/level", Role::Anyone),
     get(Call::Explain, "/v1/explain", Role::Anyone),
@@ -100,6 +107,11 @@ static ROUTES: [Route; 21] = [
         role: Role::Anyone,
         deadline: ORDINARY,
     },
+    post(Call::Delete, "/v1/delete", DELETION),
+    // The two change nothing, and hand out what nobody but an administrator may have.
+    post(Call::Claim, "/v1/claim", ORDINARY),
+    post(Call::Export, "/v1/export", ORDINARY),
+    post(Call::Receipt, "/v1/receipt", ORDINARY),
 ];
 
 const fn get(call: Call, path: &'static str, role: Role) -> Route {

@@ -22,10 +22,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::protocol::{
-    AuditReport, DeadRecords, DisableRequest, EmitRequest, Emitted, EventDetail, EventPage,
-    EventsRequest, Explanation, FlushDone, FlushRequest, History, JournalPage, JournalRequest,
-    LevelChanged, LevelRequest, LevelStatus, ProviderChanged, ProviderRequest, Providers, Refusal,
-    Reloaded, ReplayRequest, Replayed, Stats, Status, UploadChanged, Volume,
+    AuditReport, Claim, DeadRecords, Deleted, DisableRequest, EmitRequest, Emitted, EventDetail,
+    EventPage, EventsRequest, Explanation, ExportPage, ExportRequest, FlushDone, FlushRequest,
+    History, JournalPage, JournalRequest, LevelChanged, LevelRequest, LevelStatus, ProviderChanged,
+    ProviderRequest, Providers, ReceiptRequest, ReceiptTaken, Refusal, Reloaded, ReplayRequest,
+    Replayed, Stats, Status, UploadChanged, Volume,
 };
 
 mod answer;
@@ -120,6 +121,25 @@ pub trait Service {
 
     /// How much left on each of the last days.
     fn volume(&self, peer: &Peer, days: usize) -> impl Future<Output = Result<Volume, Refusal>>;
+    /// Deletes everything that is kept here and renews the ids.
+    fn delete(&self, peer: &Peer) -> impl Future<Output = Result<Deleted, Refusal>>;
+
+    /// The install id and the key that proves it.
+    fn claim(&self, peer: &Peer) -> impl Future<Output = Result<Claim, Refusal>>;
+
+    /// What waits, a page at a time.
+    fn export(
+        &self,
+        peer: &Peer,
+        request: ExportRequest,
+    ) -> impl Future<Output = Result<ExportPage, Refusal>>;
+
+    /// Takes the receipt for records that were carried by hand.
+    fn receipt(
+        &self,
+        peer: &Peer,
+        request: ReceiptRequest,
+    ) -> impl Future<Output = Result<ReceiptTaken, Refusal>>;
 
     /// Makes a new record of a dead letter.
     fn replay(

@@ -75,6 +75,22 @@ pub enum Command {
     /// A shipped provider is off until it is enabled; one that was added in etc/candor/providers.d is on
     /// until it is disabled.
     Providers(ProvidersOptions),
+    /// Delete what is kept here, ask the endpoint to delete what it holds of this host, or check its receipt.
+    ///
+    /// --local deletes what waits, the journal of what left and what was learnt of this host, and makes new
+    /// ids; settings, the audit trail and receipts stay. --remote asks the endpoint, also while telemetry is
+    /// off, and keeps its signed receipt. Both are written on the audit trail first.
+    Delete(DeleteOptions),
+    /// Write what waits to a file, to be carried to a collector by hand.
+    ///
+    /// What was written waits on, until `import-receipt` has the receipt that `candor-collector import` gave
+    /// for the file; written twice, it is stored once.
+    Export(ExportOptions),
+    /// Settle what was carried by hand, by the collector's receipt.
+    ImportReceipt {
+        /// The receipt.
+        file: PathBuf,
+    },
     /// Help with finding a fault.
     Diagnose(DiagnoseOptions),
     /// Check a configuration: file, line, what to change.
@@ -225,6 +241,43 @@ pub struct ViewOptions {
     /// End when nobody has looked for this long.
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
     pub gone_after: std::time::Duration,
+}
+
+/// Options of `delete`.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub struct DeleteOptions {
+    /// Delete what is kept on this host, and make new ids.
+    #[arg(long)]
+    pub local: bool,
+    /// Ask the endpoint to delete, and keep its signed receipt.
+    #[arg(long)]
+    pub remote: bool,
+    /// Say what a receipt proves; one that was forged or changed is refused (exit 1).
+    #[arg(long, value_name = "RECEIPT", conflicts_with_all = ["local", "remote"])]
+    pub verify: Option<PathBuf>,
+}
+
+/// Options of `export`.
+#[derive(Debug, Args)]
+pub struct ExportOptions {
+    /// To this file, which only its owner may read.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// In this form.
+    #[arg(long, value_enum, default_value_t = ExportFormat::Protobuf)]
+    pub format: ExportFormat,
+}
+
+/// The forms of `export`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// Length-delimited OTLP protobuf; a collector imports it.
+    Protobuf,
+    /// OTLP in JSON lines, which other OpenTelemetry tools read too; a collector imports it.
+    Json,
+    /// A sheet for reading; a collector does not import it.
+    Csv,
 }
 
 /// Options of `catalog`.

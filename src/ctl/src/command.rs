@@ -4,8 +4,11 @@ mod audit;
 mod catalog;
 mod check;
 mod completion;
+mod csv;
+mod delete;
 mod diagnose;
 mod explain;
+mod export;
 mod flush;
 mod level;
 mod pins;
@@ -44,6 +47,9 @@ pub(crate) async fn run(cli: Cli) -> Result<Shown, Failure> {
         Command::View(options) => view::run(&context, &options).await,
         Command::Catalog(options) => catalog::run(&context, &options),
         Command::Providers(options) => providers::run(&context, options.action).await,
+        Command::Delete(options) => delete::run(&context, &options).await,
+        Command::Export(options) => export::export(&context, &options).await,
+        Command::ImportReceipt { file } => export::import_receipt(&context, &file).await,
         Command::Diagnose(options) => diagnose::run(&options.action),
         Command::Check(options) => Ok(check::run(&context, &options)),
         Command::Pins(options) => pins::run(&context, options.action).await,

@@ -21,5 +21,5 @@ pub use accounts::scrubber;
 pub use catalog::hash as catalog_hash;
 pub use pipeline::{Pipeline, PipelineSettings};
 pub use preview::{AgentFacts, preview};
-pub use settings::settings_event;
+pub use settings::{resource, settings_event};
 pub use time::{moment, rfc3339};

@@ -1,9 +1,11 @@
-//! `candor.agent.settings`: the effective policy as the receiver may see it.
+//! `candor.agent.settings`, and the resource that heads every request: the effective policy and this
+//! installation as the receiver may see them.
 //!
 //! # Invariants
 //! - Of the endpoint only the host is told; of the pins only their number.
 
 use candor_model::events::agent::Settings;
+use candor_otlp::Resource;
 use candor_policy::Effective;
 
 use crate::catalog;
@@ -20,6 +22,16 @@ pub fn settings_event(effective: &Effective) -> Settings {
         agent_version: env!("CARGO_PKG_VERSION"),
         catalog_hash: Some(catalog::hash().to_owned()),
     }
+}
+
+/// What is said once of the sender; the id is absent where there is none yet.
+#[must_use]
+pub fn resource(effective: &Effective, install_id: Option<String>) -> Resource {
+    let mut resource = Resource::here(install_id, env!("CARGO_PKG_VERSION"));
+    if effective.allow_device_name {
+        resource.host_name = candor_platform::host_name();
+    }
+    resource
 }
 
 #[cfg(test)]

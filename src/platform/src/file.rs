@@ -30,6 +30,14 @@ pub enum FileError {
         /// The system's answer.
         source: io::Error,
     },
+    /// The file could not be removed.
+    #[error("cannot remove {path}")]
+    Remove {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
     /// The line could not be appended.
     #[error("cannot append to {path}")]
     Append {
@@ -107,6 +115,76 @@ pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileErro
         let _ = std::fs::remove_file(&temporary);
         FileError::Write { path: path.to_owned(), source }
     })
+}
+
+/// Removes a file; one that is not there is none the less gone.
+///
+/// # Errors
+/// [`FileError::Remove`]; it is still there.
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    match std::fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(FileError::Remove { path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A file that is written bit by bit and appears as a whole: what [`write_atomic`] is for a few bytes.
+/// Dropped without [`finish`](Self::finish), nothing of it stays.
+#[derive(Debug)]
+pub struct NewFile {
+    file: Option<File>,
+    temporary: PathBuf,
+    path: PathBuf,
+}
+
+impl NewFile {
+    /// Begins a file that will stand at `path`; only its owner may read it. On Windows that is the
+    /// directory's to say.
+    ///
+    /// # Errors
+    /// [`FileError::Write`].
+    pub fn begin(path: &Path) -> Result<Self, FileError> {
+        let temporary = temporary_beside(path);
+        let file = imp::create_new(&temporary, 0o600)
+            .map_err(|source| FileError::Write { path: path.to_owned(), source })?;
+        Ok(Self { file: Some(file), temporary, path: path.to_owned() })
+    }
+
+    /// Makes it stand at its path, replacing what stood there; blocks until the disk has it.
+    ///
+    /// # Errors
+    /// [`FileError::Write`]; what stood there stands.
+    pub fn finish(mut self) -> Result<(), FileError> {
+        let Some(file) = self.file.take() else { return Ok(()) };
+        let done = file.sync_all().and_then(|()| {
+            drop(file);
+            imp::replace(&self.temporary, &self.path)?;
+            imp::sync_dir(parent(&self.path))
+        });
+        done.map_err(|source| FileError::Write { path: self.path.clone(), source })
+    }
+}
+
+impl io::Write for NewFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.file {
+            Some(file) => file.write(bytes),
+            None => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        // Best effort: after `finish` it is gone already.
+        let _ = std::fs::remove_file(&self.temporary);
+    }
 }
 
 /// Appends one line and syncs it. Line breaks inside are written as `\n` and `\r`; a torn last
@@ -230,6 +308,27 @@ mod tests {
         write_atomic(&path, b"second", 0o600).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"second");
         assert_eq!(names(dir.path()), ["operator.toml"]);
+    }
+
+    #[test]
+    fn a_file_that_is_written_bit_by_bit_appears_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        let mut file = NewFile::begin(&path).unwrap();
+        file.write_all(b"half").unwrap();
+        assert!(!path.exists());
+        drop(file);
+        assert!(names(dir.path()).is_empty());
+        let mut file = NewFile::begin(&path).unwrap();
+        file.write_all(b"whole").unwrap();
+        file.finish().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"whole");
+        assert_eq!(names(dir.path()), ["f"]);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        }
     }
 
     #[test]

@@ -112,6 +112,31 @@ impl Layout {
         self.state_dir().join("audit.log")
     }
 
+    /// The secret behind the keyed ids.
+    #[must_use]
+    pub fn secret_file(&self) -> PathBuf {
+        self.state_dir().join("secret")
+    }
+
+    /// How file systems filled: what the forecast is made from.
+    #[must_use]
+    pub fn forecast_file(&self) -> PathBuf {
+        self.state_dir().join("forecast")
+    }
+
+    /// How far crashes were told.
+    #[must_use]
+    pub fn crashes_file(&self) -> PathBuf {
+        self.state_dir().join("crashes")
+    }
+
+    /// What was learnt of this host or made for its ids, beside the store: what an owner's deletion
+    /// takes with it.
+    #[must_use]
+    pub fn memories(&self) -> [PathBuf; 3] {
+        [self.secret_file(), self.forecast_file(), self.crashes_file()]
+    }
+
     /// Where the agent's own log rolls when `log.dir` does not say otherwise.
     #[must_use]
     pub fn log_dir(&self) -> PathBuf {

@@ -49,8 +49,8 @@ pub use device::Device;
 pub use endpoint::{BindError, Listener, Stream, connect};
 pub use event_log::{EVENT_SOURCE, Gravity, Message, open_event_log, report_event};
 pub use file::{
-    FileError, Trust, append_line, create_private_dir, open_private, sync_dir, trust, trust_of,
-    write_atomic,
+    FileError, NewFile, Trust, append_line, create_private_dir, open_private, remove, sync_dir,
+    trust, trust_of, write_atomic,
 };
 #[cfg(windows)]
 pub use firmware::{installed_memory, processor_topology, smbios_table};

@@ -67,7 +67,7 @@ pub async fn fetch(
 }
 
 /// An answer in the words that the uploader has for it.
-fn trouble(answer: &Answer, timing: &Timing) -> Trouble {
+pub(crate) fn trouble(answer: &Answer, timing: &Timing) -> Trouble {
     let now = Now { wall: (timing.wall)(), random: 0 };
     match decide(answer, now, &State::default()) {
         Decision::Hold { trouble, .. } | Decision::BackOff { trouble, .. } => trouble,

@@ -38,6 +38,7 @@ pub(crate) const MAX_ANSWER: usize = 64 * 1024;
 /// For the last words of a connection.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+const JSON: &str = "application/json";
 const PROTOBUF: &str = "application/x-protobuf";
 const AGENT: &str = concat!("candor/", env!("CARGO_PKG_VERSION"));
 
@@ -61,6 +62,14 @@ pub(crate) struct Get<'a> {
     pub(crate) path: &'a str,
     /// The tag of the document that is held.
     pub(crate) etag: Option<&'a str>,
+}
+
+/// One request in JSON, for an answer in JSON.
+#[derive(Clone, Debug)]
+pub(crate) struct Ask<'a> {
+    /// From the root of the host.
+    pub(crate) path: &'a str,
+    pub(crate) body: Bytes,
 }
 
 /// The answer to a [`Get`].
@@ -153,6 +162,19 @@ impl Link {
         Ok(Got { status: head.status().as_u16(), etag: text(&head, &ETAG), body })
     }
 
+    /// Asks something, and waits for the whole answer: status and body.
+    pub(crate) async fn ask_for(
+        &mut self,
+        destination: &Destination,
+        ask: &Ask<'_>,
+        timing: &Timing,
+    ) -> Result<(u16, Body), Answer> {
+        let request = json_request(destination, ask)
+            .map_err(|error| Answer::Unready(format!("the request cannot be made: {error}")))?;
+        let (head, body) = self.ask(request, timing).await?;
+        Ok((head.status().as_u16(), body))
+    }
+
     /// One request within its time; a link that is no use afterwards is closed.
     async fn ask(
         &mut self,
@@ -234,11 +256,26 @@ fn document_request(
         .uri(get.path)
         .header(HOST, destination.endpoint.authority())
         .header(USER_AGENT, AGENT)
-        .header(ACCEPT, "application/json");
+        .header(ACCEPT, JSON);
     if let Some(etag) = get.etag {
         request = request.header(IF_NONE_MATCH, etag);
     }
     request.body(Full::default())
+}
+
+fn json_request(
+    destination: &Destination,
+    ask: &Ask<'_>,
+) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
+    Request::builder()
+        .method(Method::POST)
+        .uri(ask.path)
+        .header(HOST, destination.endpoint.authority())
+        .header(USER_AGENT, AGENT)
+        .header(ACCEPT, JSON)
+        .header(CONTENT_TYPE, JSON)
+        .header(CONTENT_LENGTH, ask.body.len())
+        .body(Full::new(ask.body.clone()))
 }
 
 /// A header, where it is printable text.

@@ -19,6 +19,7 @@ mod certificate;
 mod courier;
 mod day;
 pub mod decision;
+mod deletion;
 mod destination;
 mod dial;
 mod drain;
@@ -44,6 +45,7 @@ mod uploader;
 mod verifier;
 
 pub use answer::{Answer, Said};
+pub use deletion::{DeletionRequest, ask_deletion};
 pub use fetch::{Fetched, fetch};
 pub use herald::TellGaps;
 pub use schedule::{ON_BATTERY, Schedule, Surroundings};

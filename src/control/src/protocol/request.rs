@@ -147,10 +147,10 @@ pub(crate) fn parse_nothing(body: &[u8]) -> Result<(), Refusal> {
 }
 
 /// The fields of a body that were not taken yet.
-struct Fields(Map<String, Value>);
+pub(super) struct Fields(Map<String, Value>);
 
 impl Fields {
-    fn parse(body: &[u8]) -> Result<Self, Refusal> {
+    pub(super) fn parse(body: &[u8]) -> Result<Self, Refusal> {
         if body.trim_ascii().is_empty() {
             return Ok(Self(Map::new()));
         }
@@ -161,11 +161,11 @@ impl Fields {
         }
     }
 
-    fn take(&mut self, name: &str) -> Option<Value> {
+    pub(super) fn take(&mut self, name: &str) -> Option<Value> {
         self.0.remove(name).filter(|value| !value.is_null())
     }
 
-    fn text(&mut self, name: &str) -> Result<Option<String>, Refusal> {
+    pub(super) fn text(&mut self, name: &str) -> Result<Option<String>, Refusal> {
         match self.take(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -181,7 +181,7 @@ impl Fields {
         }
     }
 
-    fn end(self) -> Result<(), Refusal> {
+    pub(super) fn end(self) -> Result<(), Refusal> {
         match self.0.keys().next() {
             None => Ok(()),
             Some(name) => Err(wrong(name, "is no field of this request")),
@@ -214,7 +214,7 @@ fn duration(text: &str) -> Result<Duration, Refusal> {
     if time.is_zero() || time > LONGEST { Err(refuse()) } else { Ok(time) }
 }
 
-fn wrong(field: &str, what: &str) -> Refusal {
+pub(super) fn wrong(field: &str, what: &str) -> Refusal {
     Refusal::bad_request(format!("field `{field}` {what}"))
 }
 

@@ -16,8 +16,9 @@ use tokio::time::timeout;
 
 use super::Service;
 use crate::protocol::{
-    Code, DisableRequest, EmitRequest, ErrorBody, EventsRequest, FlushRequest, JournalRequest,
-    LevelRequest, ProviderRequest, Refusal, ReplayRequest, days, parse_nothing,
+    Code, DisableRequest, EmitRequest, ErrorBody, EventsRequest, ExportRequest, FlushRequest,
+    JournalRequest, LevelRequest, ProviderRequest, ReceiptRequest, Refusal, ReplayRequest, days,
+    parse_nothing,
 };
 use crate::route::{self, Call, Missing, Route};
 
@@ -143,6 +144,16 @@ async fn call(
         Call::Audit => json(&service.audit(peer).await?),
         Call::DeadLetters => json(&service.dead_letters(peer).await?),
         Call::History => json(&service.history(peer).await?),
+        Call::Delete => {
+            parse_nothing(body)?;
+            json(&service.delete(peer).await?)
+        }
+        Call::Claim => {
+            parse_nothing(body)?;
+            json(&service.claim(peer).await?)
+        }
+        Call::Export => json(&service.export(peer, ExportRequest::parse(body)?).await?),
+        Call::Receipt => json(&service.receipt(peer, ReceiptRequest::parse(body)?).await?),
         Call::Replay => json(&service.replay(peer, ReplayRequest::parse(body)?).await?),
         Call::Providers => json(&service.providers(peer).await?),
         Call::SwitchProvider => {

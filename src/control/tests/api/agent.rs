@@ -9,10 +9,11 @@ use std::cell::{Cell, RefCell};
 use std::io;
 
 use candor_control::protocol::{
-    AuditReport, DeadRecords, DisableRequest, EmitRequest, Emitted, Event, EventDetail, EventPage,
-    EventsRequest, Explanation, FlushDone, FlushRequest, History, JournalPage, JournalRequest,
-    LevelChanged, LevelRequest, LevelStatus, ProviderChanged, ProviderRequest, Providers, Refusal,
-    Reloaded, ReplayRequest, Replayed, Stats, Status, UploadChanged, Volume,
+    AuditReport, Claim, DeadRecords, Deleted, DisableRequest, EmitRequest, Emitted, Event,
+    EventDetail, EventPage, EventsRequest, Explanation, ExportPage, ExportRequest, FlushDone,
+    FlushRequest, History, JournalPage, JournalRequest, LevelChanged, LevelRequest, LevelStatus,
+    ProviderChanged, ProviderRequest, Providers, ReceiptRequest, ReceiptTaken, Refusal, Reloaded,
+    ReplayRequest, Replayed, Stats, Status, UploadChanged, Volume,
 };
 use candor_control::{Client, Service, serve};
 use candor_platform::{Layout, Listener, Peer, Stream, connect};
@@ -131,6 +132,24 @@ impl Service for Agent {
 
     async fn volume(&self, _peer: &Peer, _days: usize) -> Result<Volume, Refusal> {
         Ok(Volume::default())
+    }
+
+    async fn delete(&self, peer: &Peer) -> Result<Deleted, Refusal> {
+        self.change(peer, "delete".to_owned())?;
+        Ok(Deleted { deleted: 3, install_id: Some("new".to_owned()) })
+    }
+
+    async fn claim(&self, _peer: &Peer) -> Result<Claim, Refusal> {
+        Ok(Claim { install_id: "id".to_owned(), key: Some("key".to_owned()) })
+    }
+
+    async fn export(&self, _peer: &Peer, request: ExportRequest) -> Result<ExportPage, Refusal> {
+        Ok(ExportPage { install_id: request.after.to_string(), rows: Vec::new() })
+    }
+
+    async fn receipt(&self, peer: &Peer, request: ReceiptRequest) -> Result<ReceiptTaken, Refusal> {
+        self.change(peer, format!("receipt {}", request.receipt))?;
+        Ok(ReceiptTaken { uploaded: 2, rejected: 1, pending: 0 })
     }
 
     async fn replay(&self, peer: &Peer, request: ReplayRequest) -> Result<Replayed, Refusal> {

@@ -8,8 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use candor_control::protocol::Status;
 use candor_model::events::agent::{Dropped, Health};
 use candor_model::{Draft, DropReason, Kind, Level};
-use candor_otlp::{Part, Resource, decode_body, json, request_body, seal};
-use candor_pipeline::{AgentFacts, preview, settings_event};
+use candor_otlp::{Part, decode_body, json, request_body, seal};
+use candor_pipeline::{AgentFacts, preview, resource, settings_event};
 use candor_policy::Snapshot;
 use candor_probes::Host;
 use serde_json::{Value, json as object};
@@ -153,10 +153,7 @@ fn plain(value: &Value) -> String {
 /// The requests, byte for byte but for ids, times and sequence numbers, which begin at 1 here.
 fn bodies(drafts: &[Draft], snapshot: &Snapshot, status: Option<&Status>) -> Shown {
     let install_id = status.and_then(|status| status.install_id.clone());
-    let mut resource = Resource::here(install_id, env!("CARGO_PKG_VERSION"));
-    resource.host_name =
-        snapshot.effective.allow_device_name.then(candor_platform::host_name).flatten();
-    let resource = resource.encode();
+    let resource = resource(&snapshot.effective, install_id).encode();
     let mut rows: BTreeMap<(Kind, &str), Vec<u8>> = BTreeMap::new();
     for (draft, seq) in drafts.iter().zip(1..) {
         seal(draft.kind, &draft.body, seq, rows.entry((draft.kind, &draft.boot)).or_default());
