@@ -17,6 +17,8 @@ mod process;
 mod spool;
 #[cfg(unix)]
 mod upload;
+#[cfg(unix)]
+mod view;
 
 use std::process::ExitCode;
 
@@ -70,6 +72,12 @@ enum What {
         #[arg(long)]
         check: bool,
     },
+    /// How fast the viewer answers with 100,000 events in the store, and in how much memory. Linux only.
+    View {
+        /// Fail when a promise is broken.
+        #[arg(long)]
+        check: bool,
+    },
     /// Opens a store that `spool` has filled: the process that `spool` starts for it.
     #[command(hide = true)]
     Open {
@@ -101,9 +109,11 @@ fn run() -> Result<bool> {
         #[cfg(unix)]
         What::Upload { check } => delivery::upload().map(|kept| kept || !check),
         #[cfg(unix)]
+        What::View { check } => view::measure().map(|kept| kept || !check),
+        #[cfg(unix)]
         What::Open { dir } => spool::open(&dir).map(|()| true),
         #[cfg(not(unix))]
-        What::Spool { .. } | What::Upload { .. } | What::Open { .. } => {
+        What::Spool { .. } | What::Upload { .. } | What::View { .. } | What::Open { .. } => {
             anyhow::bail!("the cost of delivery is measured on Linux only")
         }
         #[cfg(not(unix))]

@@ -19,6 +19,8 @@ mod kills;
 mod levels;
 #[cfg(unix)]
 mod lifecycle;
+#[cfg(target_os = "linux")]
+mod many;
 mod misbehaviour;
 mod off;
 mod outage;
