@@ -15,6 +15,7 @@ mod flips;
 #[cfg(target_os = "linux")]
 mod hostile;
 mod ingest;
+mod journal;
 mod kills;
 mod levels;
 #[cfg(unix)]

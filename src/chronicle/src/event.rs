@@ -62,8 +62,7 @@ impl Known {
             reason: self.reason,
             answer: self.answer,
             request: self.request,
-            first: None,
-            count: None,
+            ..Event::default()
         }
     }
 }

@@ -149,9 +149,15 @@ impl Timeline<'_> {
     }
 
     fn finish(&self, known: Known, record: Option<&DecodedRecord>) -> Option<Event> {
-        let event = known.event(record);
+        let mut event = known.event(record);
         let content = || record.map(content).unwrap_or_default();
-        self.query.matches(&event, content).then_some(event)
+        if !self.query.matches(&event, content) {
+            return None;
+        }
+        if self.query.full {
+            event.content = content();
+        }
+        Some(event)
     }
 }
 

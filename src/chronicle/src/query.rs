@@ -18,6 +18,8 @@ pub(crate) struct Query {
     pub(crate) since: Option<Timestamp>,
     until: Option<Timestamp>,
     words: Vec<String>,
+    /// Events are shown with their content.
+    pub(crate) full: bool,
 }
 
 impl Query {
@@ -29,6 +31,7 @@ impl Query {
             name: request.name.clone(),
             since: time("since", request.since.as_deref())?,
             until: time("until", request.until.as_deref())?,
+            full: request.full,
             words: words.split_whitespace().map(str::to_lowercase).collect(),
         })
     }

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use candor_control::protocol::EventDetail;
+use candor_control::protocol::{Event, EventDetail};
 use candor_journal::{Entry, Fate, Look};
 use candor_model::{DropReason, Kind};
 use candor_otlp::{DecodedRecord, decode_frame, frame_len, json};
@@ -107,11 +107,11 @@ fn sent(sources: &Sources<'_>, seq: u64) -> Result<Option<EventDetail>, Chronicl
 }
 
 fn detail(known: Known, record: Option<&DecodedRecord>, message: Option<&[u8]>) -> EventDetail {
+    let content = record.map(content).unwrap_or_default();
     EventDetail {
-        content: record.map(content).unwrap_or_default(),
         fields: record.map(fields).unwrap_or_default(),
         bytes: message.map(|message| STANDARD.encode(message)),
-        event: known.event(record),
+        event: Event { content, ..known.event(record) },
         ..EventDetail::default()
     }
 }

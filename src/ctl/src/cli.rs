@@ -57,12 +57,17 @@ pub enum Command {
     Flush(FlushOptions),
     /// The ledger: each reason for a drop, what it means and what to do.
     Stats,
-    /// Derive the ledger again from the store, row by row; exit 1 if anything disagrees.
+    /// Derive the ledger again from the store, and each hash of what left; exit 1 if anything disagrees.
     Audit,
     /// The store: the dead letters, and what to do with the store of an agent that does not run.
     Spool(SpoolOptions),
     /// What would be sent at a level, made by the sender's own code; nothing is sent.
     Preview(PreviewOptions),
+    /// Every record and what became of it: waiting, on its way, sent, refused, dropped, taken back; newest first.
+    ///
+    /// Asks the daemon; without one it reads what the stopped agent left. What was sent is read from the
+    /// journal of what left, as far as that reaches back.
+    Events(EventsOptions),
     /// Open a page that shows it all: what is known, what waits, what left, byte by byte. It only reads.
     ///
     /// The page is served on loopback by this command, for this user alone, until ctrl-c or until nobody has
@@ -205,6 +210,38 @@ pub enum DeadAction {
         /// Its sequence number.
         seq: u64,
     },
+}
+
+/// Options of `events`.
+#[derive(Debug, Args)]
+pub struct EventsOptions {
+    /// Only in these states.
+    #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = candor_control::protocol::STATES)]
+    pub state: Vec<String>,
+    /// Only of this level.
+    #[arg(long)]
+    pub level: Option<Level>,
+    /// Only those whose name begins like this.
+    #[arg(long, value_name = "PREFIX")]
+    pub name: Option<String>,
+    /// Not before this time: RFC 3339, or so long ago, such as 90m or 24h.
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Before this time, likewise.
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// Only those that hold each of these words, whatever their case.
+    #[arg(long, value_name = "WORDS")]
+    pub text: Option<String>,
+    /// At most so many.
+    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
+    pub limit: usize,
+    /// Then go on with new ones as they come, oldest first, until ctrl-c.
+    #[arg(long)]
+    pub follow: bool,
+    /// One record in full, field by field with the catalog's words, and its bytes.
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["follow", "limit", "state", "level", "name", "since", "until", "text"])]
+    pub seq: Option<u64>,
 }
 
 /// Options of `preview`.
@@ -466,7 +503,7 @@ fn pins(text: &str) -> Result<Given<Vec<Pin>>, String> {
     }
 }
 
-fn duration(text: &str) -> Result<std::time::Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<std::time::Duration, String> {
     let time = candor_policy::parse_duration(text)?;
     if time.as_secs() == 0 { Err("write at least 1s".to_owned()) } else { Ok(time) }
 }

@@ -7,6 +7,7 @@ mod completion;
 mod csv;
 mod delete;
 mod diagnose;
+mod events;
 mod explain;
 mod export;
 mod flush;
@@ -44,6 +45,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Shown, Failure> {
         Command::Audit => audit::run(&context).await,
         Command::Spool(options) => spool::run(&context, options.action).await,
         Command::Preview(options) => preview::run(&context, &options).await,
+        Command::Events(options) => events::run(&context, &options).await,
         Command::View(options) => view::run(&context, &options).await,
         Command::Catalog(options) => catalog::run(&context, &options),
         Command::Providers(options) => providers::run(&context, options.action).await,

@@ -17,6 +17,8 @@ use super::{Refusal, query};
 
 /// Events on a page where nothing is said, and at most.
 const EVENTS: (usize, usize) = (100, 1000);
+/// Events with their content on a page at most.
+const FULL: usize = 250;
 /// Entries of the journal on a page where nothing is said, and at most.
 const ENTRIES: (usize, usize) = (50, 500);
 /// Days where nothing is said, and at most.
@@ -41,6 +43,8 @@ pub struct EventsRequest {
     pub before: Option<u64>,
     /// `limit`: at most so many.
     pub limit: Option<usize>,
+    /// `full`: with their content.
+    pub full: bool,
 }
 
 /// The states that an event can be in.
@@ -50,7 +54,8 @@ impl EventsRequest {
     /// How many events a page has at most.
     #[must_use]
     pub fn most(&self) -> usize {
-        self.limit.unwrap_or(EVENTS.0).clamp(1, EVENTS.1)
+        let most = if self.full { FULL } else { EVENTS.1 };
+        self.limit.unwrap_or(EVENTS.0).clamp(1, most)
     }
 
     pub(crate) fn parse(text: &str) -> Result<Self, Refusal> {
@@ -65,6 +70,7 @@ impl EventsRequest {
                 "text" => request.text = Some(value),
                 "before" => request.before = Some(query::number("before", &value)?),
                 "limit" => request.limit = Some(query::number("limit", &value)?),
+                "full" => request.full = truth(&value)?,
                 _ => return Err(query::unknown(&key)),
             }
         }
@@ -82,8 +88,14 @@ impl EventsRequest {
             ("text", self.text.clone()),
             ("before", number(self.before)),
             ("limit", self.limit.map(|limit| limit.to_string())),
+            ("full", self.full.then(|| "true".to_owned())),
         ])
     }
+}
+
+fn truth(text: &str) -> Result<bool, Refusal> {
+    text.parse()
+        .map_err(|_| Refusal::bad_request(format!("`full` must be true or false and is `{text}`")))
 }
 
 fn states(text: &str) -> Result<Vec<String>, Refusal> {
@@ -179,6 +191,10 @@ pub struct Event {
     /// Of a range of dropped numbers: how many of them are gone.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub count: Option<u64>,
+    /// Its content, where it was asked for, as `events --json` prints it: attributes, unit and points, trace
+    /// and span ids.
+    #[serde(flatten)]
+    pub content: Map<String, Value>,
 }
 
 /// A page of events: `GET /v1/events`.
@@ -193,12 +209,9 @@ pub struct EventPage {
 /// One record in full: `GET /v1/events/{seq}`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EventDetail {
-    /// What a page says of it.
+    /// What a page says of it, with its content.
     #[serde(flatten)]
     pub event: Event,
-    /// Its content, as `events --json` prints it: attributes, unit and points, trace and span ids.
-    #[serde(flatten)]
-    pub content: Map<String, Value>,
     /// What was said of the sender; null where the request is not in the journal.
     pub resource: Value,
     /// The boot in which it was observed.
@@ -332,6 +345,7 @@ mod tests {
             text: Some("größer 100%".into()),
             before: Some(7),
             limit: Some(5),
+            full: true,
         };
         let text = request.to_query();
         assert!(text.starts_with('?') && text.is_ascii() && !text.contains(' '), "{text}");

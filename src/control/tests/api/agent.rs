@@ -117,9 +117,10 @@ impl Service for Agent {
     }
 
     async fn event(&self, _peer: &Peer, seq: u64) -> Result<EventDetail, Refusal> {
-        let event = Event { seq, state: "sent".into(), ..Event::default() };
         let content = [("attributes".to_owned(), serde_json::json!({ "a": 1 }))];
-        Ok(EventDetail { event, content: content.into_iter().collect(), ..EventDetail::default() })
+        let content = content.into_iter().collect();
+        let event = Event { seq, state: "sent".into(), content, ..Event::default() };
+        Ok(EventDetail { event, ..EventDetail::default() })
     }
 
     async fn journal(&self, _peer: &Peer, request: JournalRequest) -> Result<JournalPage, Refusal> {

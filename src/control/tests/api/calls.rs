@@ -52,7 +52,7 @@ async fn what_is_shown_goes_there_and_back_and_policy_can_forbid_it() {
         assert_eq!(bench.client.events(&request).await.unwrap().next, Some(9));
         let event = bench.client.event(17).await.unwrap();
         assert_eq!((event.event.seq, event.event.state.as_str()), (17, "sent"));
-        assert_eq!(event.content["attributes"]["a"], 1);
+        assert_eq!(event.event.content["attributes"]["a"], 1);
         let page = JournalRequest { before: Some(5), limit: Some(1) };
         assert_eq!(bench.client.journal(page).await.unwrap().next, Some(5));
         assert_eq!(bench.client.journal_body(300).await.unwrap(), 300_u64.to_le_bytes()[..]);

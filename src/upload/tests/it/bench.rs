@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use candor_journal::{Bounds, Journal};
 use candor_model::{Draft, Kind, Level, Pin};
 use candor_spool::{Framing, Ledger, Settings, Spool, Urgency};
 use candor_upload::{
@@ -86,6 +87,8 @@ pub(crate) async fn answered(asked: oneshot::Receiver<Flushed>) -> Flushed {
 pub(crate) struct Bench {
     pub(crate) dir: TempDir,
     pub(crate) spool: Spool,
+    /// Every request is written into it.
+    pub(crate) journal: Journal,
     pub(crate) settings: watch::Sender<Arc<UploadSettings>>,
     commands: mpsc::Sender<Command>,
     pub(crate) stop: watch::Sender<Option<Duration>>,
@@ -143,8 +146,10 @@ impl Bench {
         let (uploader, status) = Uploader::new(spool.clone());
         let (tell_gaps, gaps) = mpsc::channel(1);
         let uploader = uploader.with_timing(timing).with_herald(tell_gaps).with_look(look);
+        let journal = Journal::new(&state, Bounds::default());
+        let uploader = uploader.with_journal(journal.clone());
         let task = tokio::spawn(uploader.run(watched, received, stopped));
-        Self { dir, spool, settings, commands, stop, status, gaps, task }
+        Self { dir, spool, journal, settings, commands, stop, status, gaps, task }
     }
 
     /// Another uploader on the same spool, after the first one has ended.

@@ -6,6 +6,7 @@ mod answers;
 mod bench;
 mod certificates;
 mod fetch;
+mod journal;
 mod pki;
 mod proxy;
 mod route;

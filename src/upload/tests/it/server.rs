@@ -27,6 +27,8 @@ pub(crate) struct Seen {
     pub(crate) wire: usize,
     /// All of it stood in the first zstd frame.
     pub(crate) is_one_frame: bool,
+    /// As it came, byte for byte.
+    pub(crate) sent: Vec<u8>,
 }
 
 impl Seen {
@@ -87,6 +89,7 @@ pub(crate) struct Server {
     connections: Arc<AtomicUsize>,
     open: Arc<AtomicUsize>,
     broken: Arc<AtomicUsize>,
+    cuts: Arc<AtomicUsize>,
     behaviour: Arc<Mutex<Behaviour>>,
 }
 
@@ -118,6 +121,7 @@ impl Server {
             connections: Arc::default(),
             open: Arc::default(),
             broken: Arc::default(),
+            cuts: Arc::default(),
             behaviour: Arc::new(Mutex::new(Arc::new(behaviour))),
         };
         let acceptor = TlsAcceptor::from(Arc::new(config));
@@ -150,6 +154,11 @@ impl Server {
         self.broken.load(Ordering::SeqCst)
     }
 
+    /// So many of the next requests are cut in the middle of their bodies.
+    pub(crate) fn cuts(&self, requests: usize) {
+        self.cuts.store(requests, Ordering::SeqCst);
+    }
+
     /// Waits until no connection is open.
     pub(crate) async fn closed(&self) {
         while self.open.load(Ordering::SeqCst) > 0 {
@@ -175,7 +184,7 @@ impl Server {
 
     async fn serve(&self, number: usize, stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
         loop {
-            let seen = match request(number, stream).await {
+            let seen = match request(number, stream, &self.cuts).await {
                 Ok(Some(seen)) => seen,
                 Ok(None) => return,
                 Err(_) => {
@@ -207,6 +216,7 @@ impl Server {
 async fn request(
     connection: usize,
     stream: &mut (impl AsyncRead + Unpin),
+    cuts: &AtomicUsize,
 ) -> std::io::Result<Option<Seen>> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -225,10 +235,18 @@ async fn request(
         body: Vec::new(),
         wire: 0,
         is_one_frame: false,
+        sent: Vec::new(),
     };
     let mut body = vec![0; seen.header("content-length").unwrap_or("0").parse().unwrap()];
+    let is_cut = cuts.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+    if is_cut.is_ok() {
+        let half = body.len() / 2;
+        stream.read_exact(&mut body[..half]).await?;
+        return Err(std::io::ErrorKind::ConnectionAborted.into());
+    }
     stream.read_exact(&mut body).await?;
     seen.wire = body.len();
+    seen.sent.clone_from(&body);
     seen.body = match seen.header("content-encoding") {
         Some("zstd") => {
             let mut first = Vec::new();
