@@ -9,8 +9,8 @@
 //! # Invariants
 //! - Only a version is told: no path, no package, no argument.
 //! - A path counts only if its file's name is the program's, as far as the kernel keeps it.
-//! - The lists are read when a program is new, at most once in [`AGAIN`]; what they said holds until
-//!   packages change.
+//! - The lists are read when a program is new, at most once in [`AGAIN`] and [`LISTS_AT_ONCE`] with each
+//!   report, so that no report costs much; what they said holds until packages change.
 //!
 //! A program that no package brought has no version, and so has every one on a host without dpkg.
 
@@ -23,8 +23,10 @@ use std::time::{Duration, SystemTime};
 use crate::filler::fact;
 use crate::{Host, Moment};
 
-/// Between two readings of all lists: some ten milliseconds of CPU on a large host.
+/// Between the beginnings of two readings of all lists.
 const AGAIN: Duration = Duration::from_hours(1);
+/// Some two milliseconds of CPU.
+const LISTS_AT_ONCE: usize = 200;
 /// The most that is read of one package's list, and of the states of all.
 const MAX_LIST_BYTES: u64 = 1 << 20;
 const MAX_STATUS_BYTES: u64 = 32 << 20;
@@ -40,8 +42,21 @@ pub(super) struct Packages {
     known: BTreeMap<String, Option<String>>,
     /// When the packages last changed, as far as it was seen.
     changed: Option<SystemTime>,
-    /// When the lists were last read, by the boot clock.
-    read: Option<Duration>,
+    /// When the last reading of the lists began, by the boot clock.
+    begun: Option<Duration>,
+    search: Option<Search>,
+}
+
+/// A reading of the lists, under way.
+#[derive(Debug, Default)]
+struct Search {
+    programs: Vec<String>,
+    /// The paths that no list has named yet, with their programs.
+    wanted: BTreeMap<Vec<u8>, String>,
+    /// The package of each program.
+    owners: BTreeMap<String, String>,
+    /// How many lists were read.
+    read: usize,
 }
 
 impl Packages {
@@ -60,22 +75,40 @@ impl Packages {
             *self = Self { changed: Some(changed), ..Self::default() };
         }
         self.known.retain(|name, _| programs.contains_key(name));
-        let is_early = self.read.is_some_and(|read| now.boot.saturating_sub(read) < AGAIN);
-        let mut wanted = programs.iter().filter(|(name, _)| !self.known.contains_key(*name));
-        if is_early || wanted.clone().next().is_none() {
+        let Some(mut search) = self.search.take().or_else(|| self.begin(host, now, programs))
+        else {
+            return;
+        };
+        if !search.goes_on(host) {
+            self.search = Some(search);
             return;
         }
-        self.read = Some(now.boot);
-        let paths: BTreeMap<Vec<u8>, String> = wanted
-            .by_ref()
-            .filter_map(|(name, id)| Some((path(host, *id, name)?, name.clone())))
-            .collect();
-        let mut owners = owners(host, paths);
-        let versions = versions(&status, &owners);
-        for name in programs.keys() {
-            let version = owners.remove(name).and_then(|package| versions.get(&package).cloned());
-            self.known.entry(name.clone()).or_insert(version);
+        let versions = versions(&status, &search.owners);
+        for name in search.programs {
+            let version = search.owners.get(&name).and_then(|package| versions.get(package));
+            self.known.insert(name, version.cloned());
         }
+    }
+
+    /// A search for what is new; `None` where nothing is, or where it is too early.
+    fn begin(
+        &mut self,
+        host: &Host,
+        now: Moment,
+        programs: &BTreeMap<String, u32>,
+    ) -> Option<Search> {
+        let is_early = self.begun.is_some_and(|begun| now.boot.saturating_sub(begun) < AGAIN);
+        let new = programs.iter().filter(|(name, _)| !self.known.contains_key(*name));
+        let new: Vec<_> = new.filter(|_| !is_early).collect();
+        if new.is_empty() {
+            return None;
+        }
+        self.begun = Some(now.boot);
+        let wanted =
+            new.iter().filter_map(|(name, id)| Some((path(host, **id, name)?, (*name).clone())));
+        let wanted = wanted.collect();
+        let programs = new.into_iter().map(|(name, _)| name.clone()).collect();
+        Some(Search { programs, wanted, ..Search::default() })
     }
 }
 
@@ -98,28 +131,33 @@ fn merged(path: &[u8]) -> &[u8] {
     path.strip_prefix(b"/usr").filter(|rest| rest.starts_with(b"/")).unwrap_or(path)
 }
 
-/// The package of each wanted path, by the program's name.
-fn owners(host: &Host, mut wanted: BTreeMap<Vec<u8>, String>) -> BTreeMap<String, String> {
-    let directory = host.path("var/lib/dpkg/info");
-    let mut owners = BTreeMap::new();
-    let mut list = Vec::new();
-    for file in host.names(&directory) {
-        if wanted.is_empty() {
-            break;
+impl Search {
+    /// Reads the next lists. Whether this was all.
+    fn goes_on(&mut self, host: &Host) -> bool {
+        let directory = host.path("var/lib/dpkg/info");
+        let mut names = host.names(&directory);
+        names.retain(|name| name.ends_with(".list"));
+        let mut list = Vec::new();
+        for file in names.iter().skip(self.read).take(LISTS_AT_ONCE) {
+            self.read += 1;
+            if !self.wanted.is_empty() && read(&directory.join(file), &mut list).is_some() {
+                self.note(file, &list);
+            }
         }
-        let Some(package) = file.strip_suffix(".list") else { continue };
-        if read(&directory.join(&file), &mut list).is_none() {
-            continue;
-        }
+        self.wanted.is_empty() || self.read >= names.len()
+    }
+
+    /// Takes up which wanted files a package has.
+    fn note(&mut self, file: &str, list: &[u8]) {
+        // `libc6:amd64.list`
+        let package = file.strip_suffix(".list").unwrap_or(file);
+        let package = package.split(':').next().unwrap_or(package);
         for line in list.split(|byte| *byte == b'\n') {
-            if let Some(program) = wanted.remove(merged(line)) {
-                // `libc6:amd64.list`
-                let package = package.split(':').next().unwrap_or(package);
-                owners.insert(program, package.to_owned());
+            if let Some(program) = self.wanted.remove(merged(line)) {
+                self.owners.insert(program, package.to_owned());
             }
         }
     }
-    owners
 }
 
 fn read(path: &Path, into: &mut Vec<u8>) -> Option<()> {
@@ -196,6 +234,21 @@ mod tests {
             assert_eq!(learnt(&host, program, id), None, "{program}");
         }
         assert_eq!(learnt(&Host::new("/nonexistent"), "bash", 9), None);
+    }
+
+    #[test]
+    fn many_lists_are_read_over_several_reports() {
+        let (_root, host) = host();
+        for number in 0..2 * LISTS_AT_ONCE {
+            write(&host, &format!("var/lib/dpkg/info/a{number}.list"), "/etc/x\n");
+        }
+        let programs = BTreeMap::from([("nginx".to_owned(), 7)]);
+        let mut packages = Packages::default();
+        let mut told = || {
+            packages.learn(&host, at(0), &programs);
+            packages.version("nginx").is_some()
+        };
+        assert_eq!([told(), told(), told(), told()], [false, false, true, true]);
     }
 
     #[test]
