@@ -136,7 +136,7 @@ impl Search {
     fn goes_on(&mut self, host: &Host) -> bool {
         let directory = host.path("var/lib/dpkg/info");
         let mut names = host.names(&directory);
-        names.retain(|name| name.ends_with(".list"));
+        names.retain(|name| name.strip_suffix(".list").is_some());
         let mut list = Vec::new();
         for file in names.iter().skip(self.read).take(LISTS_AT_ONCE) {
             self.read += 1;
