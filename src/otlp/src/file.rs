@@ -420,7 +420,9 @@ mod tests {
         writer.finish(end()).unwrap()
     }
 
-    fn read(bytes: &[u8]) -> Result<(Vec<(Kind, Vec<u8>)>, End), FileError> {
+    type Requests = Vec<(Kind, Vec<u8>)>;
+
+    fn read(bytes: &[u8]) -> Result<(Requests, End), FileError> {
         let (mut reader, mut requests) = (FileReader::new(bytes), Vec::new());
         loop {
             match reader.entry()? {

@@ -172,7 +172,8 @@ impl Probe for ServiceUse {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::fs;
 
