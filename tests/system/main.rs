@@ -7,6 +7,7 @@
 #[cfg(target_os = "linux")]
 mod disk;
 mod foreign;
+mod group_policy;
 #[cfg(target_os = "linux")]
 mod machine;
 #[cfg(target_os = "linux")]

@@ -66,6 +66,9 @@ impl Windows {
         let mut windows = Self { dir: tempfile::tempdir().unwrap(), session: None };
         // The first process starts wine's own, which keep its pipes open: it must have none.
         let mut session = windows.command("cmd");
+        // Services inherit from it, too: wine says there what they write to its event log.
+        let events = fs::File::create(windows.events_file()).unwrap();
+        session.env("WINEDEBUG", "-all,+eventlog").stderr(events);
         windows.session = Some(session.args(["/c", "ping -n 900 127.0.0.1 >nul"]).spawn().unwrap());
         eventually("a Windows", || windows.drive("windows/system32").is_dir().then_some(()));
         eventually("a session", || {
@@ -77,6 +80,15 @@ impl Windows {
     /// A path on its drive C.
     fn drive(&self, path: &str) -> PathBuf {
         self.dir.path().join("prefix/drive_c").join(path)
+    }
+
+    fn events_file(&self) -> PathBuf {
+        self.dir.path().join("events")
+    }
+
+    /// What services wrote to the event log so far, as wine repeats it.
+    fn events(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.events_file()).unwrap()).into_owned()
     }
 
     fn command(&self, program: &str) -> Command {

@@ -24,6 +24,10 @@ mod os;
 #[path = "adapters/windows.rs"]
 mod os;
 
+/// The rows of the system's table, for who counts what goes through them.
+#[cfg(windows)]
+pub(crate) use os::rows;
+
 /// The most adapters that are listed; all are counted.
 const MAX_LISTED: usize = 64;
 

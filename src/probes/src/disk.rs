@@ -28,6 +28,8 @@ use crate::{Host, Moment, Probe, ProbeError, Rhythm};
 mod linux;
 #[cfg(unix)]
 use linux::Reader;
+#[cfg(any(windows, test))]
+mod performance;
 #[cfg(windows)]
 mod windows;
 #[cfg(windows)]
@@ -55,9 +57,12 @@ struct Reading {
 
 /// What an OS tells beside the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "four facts that do not depend on each other")]
 struct Tells {
     operations: bool,
+    merged: bool,
     times: bool,
+    busy: bool,
 }
 
 /// The probe.
@@ -107,11 +112,15 @@ impl Disk {
         if Reader::TELLS.operations {
             let operations = |span: &DiskSpan, way| whole(span.delta[OPERATIONS[way]]);
             add_pairs(sheet, &DISK_OPERATIONS, &spans, operations);
+        }
+        if Reader::TELLS.merged {
             add_pairs(sheet, &DISK_MERGED, &spans, |span, way| whole(span.delta[MERGED[way]]));
         }
         if Reader::TELLS.times {
             let times = |span: &DiskSpan, way| seconds(span.delta[MILLISECONDS[way]]);
             add_pairs(sheet, &DISK_OPERATION_TIME, &spans, times);
+        }
+        if Reader::TELLS.busy {
             let busy = |span: &DiskSpan| {
                 let attributes = vec![text(span.key.as_str())];
                 during((span.start, span.end), attributes, seconds(span.delta[BUSY]))

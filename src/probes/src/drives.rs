@@ -56,6 +56,9 @@ impl Probe for Drives {
 /// Each drive with the name of its device, which stays on the host: for who asks the drive itself.
 #[cfg(not(windows))]
 pub(crate) use os::named;
+/// Each physical drive, open without any right to it.
+#[cfg(windows)]
+pub(crate) use os::physical;
 
 fn storage(mut drives: Vec<Drive>) -> Storage {
     let count = u32::try_from(drives.len()).ok();

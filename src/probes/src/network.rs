@@ -26,6 +26,8 @@ use crate::{Host, Moment, Probe, ProbeError, Rhythm};
 mod linux;
 #[cfg(unix)]
 use linux::Reader;
+#[cfg(any(windows, test))]
+mod luid;
 #[cfg(windows)]
 mod windows;
 #[cfg(windows)]

@@ -32,7 +32,8 @@ pub(super) struct Reader {
 
 impl Reader {
     /// What `/proc/diskstats` tells.
-    pub(super) const TELLS: Tells = Tells { operations: true, times: true };
+    pub(super) const TELLS: Tells =
+        Tells { operations: true, merged: true, times: true, busy: true };
 
     /// The counters now.
     pub(super) fn read(&mut self, host: &Host, into: &mut Vec<Reading>) -> Result<(), ProbeError> {

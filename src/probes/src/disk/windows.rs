@@ -1,63 +1,59 @@
-//! Windows: what the crate `sysinfo` tells of the volumes.
+//! Windows: what the driver of each physical drive counts.
 //!
 //! # Invariants
-//! - `sysinfo` counts bytes only, so there are neither operations nor times here.
-//! - A volume is named by its drive letter; its label, which a person chose, is not read.
+//! - A drive is opened without any right to it, and its driver asked for numbers that it keeps in memory.
+//! - A drive is named by its number; no label or serial number is read.
 //!
-//! A host without volumes tells none; that is no failure.
+//! A host without drives, or whose drivers do not count, tells none; that is no failure.
 
-use std::path::Path;
+use candor_platform::Device;
 
-use sysinfo::{DiskRefreshKind, Disks};
-
-use super::{COUNTERS, Reading, Tells};
+use super::performance::counters;
+use super::{MAX_DISKS, Reading, Tells};
+use crate::bytes::number;
+use crate::drives::physical;
 use crate::name::Name;
 use crate::{Host, ProbeError};
+
+const PERFORMANCE: u32 = 0x0007_0020;
+const GEOMETRY_EX: u32 = 0x0007_00A0;
 
 /// Reads this OS.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
-    disks: Option<Disks>,
+    /// Kept open: a drive that comes later is followed from the next start of the level on.
+    drives: Option<Vec<(Name, Device)>>,
 }
 
 impl Reader {
-    /// What `sysinfo` tells.
-    pub(super) const TELLS: Tells = Tells { operations: false, times: false };
+    /// What the drivers count.
+    pub(super) const TELLS: Tells =
+        Tells { operations: true, merged: false, times: true, busy: false };
 
     /// The counters now.
-    pub(super) fn read(&mut self, _host: &Host, into: &mut Vec<Reading>) -> Result<(), ProbeError> {
-        let disks = match self.disks.take() {
-            Some(disks) => disks,
-            None => Disks::new().map_err(|error| ProbeError::System {
-                what: "the volumes",
-                source: std::io::Error::other(error.to_string()),
-            })?,
-        };
-        let disks = self.disks.insert(disks);
-        disks.refresh_specifics(true, DiskRefreshKind::nothing().with_io_usage().with_storage());
-        into.extend(disks.iter().filter_map(|disk| {
-            let usage = disk.usage();
-            let mut counters = [0; COUNTERS];
-            counters[super::BYTES[0]] = usage.total_read_bytes;
-            counters[super::BYTES[1]] = usage.total_written_bytes;
-            Some(Reading { name: letter(disk.mount_point())?, counters })
+    #[expect(clippy::unnecessary_wraps, reason = "the same signature as on Linux")]
+    pub(super) fn read(&mut self, host: &Host, into: &mut Vec<Reading>) -> Result<(), ProbeError> {
+        let open = || host.is_live().then(drives).unwrap_or_default();
+        let drives = self.drives.get_or_insert_with(open);
+        into.extend(drives.iter().filter_map(|(name, drive)| {
+            let counters = counters(&drive.ask(PERFORMANCE, &[], 128)?)?;
+            Some(Reading { name: *name, counters })
         }));
         Ok(())
     }
 
     /// Capacity in bytes.
     pub(super) fn limit(&self, _host: &Host, name: &str) -> Option<u64> {
-        let disks = self.disks.as_ref()?;
-        let named = |path: &Path| letter(path).is_some_and(|letter| letter.as_str() == name);
-        let disk = disks.iter().find(|disk| named(disk.mount_point()))?;
-        Some(disk.total_space()).filter(|bytes| *bytes > 0)
+        let mut drives = self.drives.iter().flatten();
+        let (_, drive) = drives.find(|(known, _)| known.as_str() == name)?;
+        number::<8>(&drive.ask(GEOMETRY_EX, &[], 256)?, 0x18).filter(|bytes| *bytes > 0)
     }
 }
 
-/// `C:` of `C:\`; a volume that is mounted in a folder has no letter and is not told.
-fn letter(path: &Path) -> Option<Name> {
-    let text = path.to_str()?.strip_suffix('\\')?;
-    (text.len() == 2 && text.ends_with(':')).then(|| Name::new(text.as_bytes()))?
+fn drives() -> Vec<(Name, Device)> {
+    let named =
+        |(number, drive)| Some((Name::new(format!("PhysicalDrive{number}").as_bytes())?, drive));
+    physical().filter_map(named).take(MAX_DISKS).collect()
 }
 
 #[cfg(test)]
@@ -65,17 +61,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_drive_letter_names_a_volume() {
-        let named = |path: &str| letter(Path::new(path)).map(|name| name.as_str().to_owned());
-        assert_eq!(named("C:\\").as_deref(), Some("C:"));
-        for path in ["C:\\Users\\jane\\disk\\", "C:", "", "\\"] {
-            assert_eq!(named(path), None, "{path}");
-        }
-    }
-
-    #[test]
-    fn this_hosts_volumes_can_be_read() {
+    fn this_hosts_drives_can_be_read() {
         let mut readings = Vec::new();
         Reader::default().read(&Host::live(), &mut readings).unwrap();
+        assert!(readings.iter().all(|one| one.name.as_str().starts_with("PhysicalDrive")));
     }
 }

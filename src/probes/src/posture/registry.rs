@@ -38,6 +38,12 @@ pub(super) fn firewall(profiles: &[Profile], is_service_disabled: bool) -> Optio
     all_on.filter(|_| !profiles.is_empty())
 }
 
+/// A time as Windows Update writes it, in UTC: `2024-01-10 03:12:44`, as RFC 3339.
+pub(super) fn time(text: &str) -> Option<String> {
+    let time: jiff::civil::DateTime = text.trim().parse().ok()?;
+    Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().to_string())
+}
+
 /// A switch that is 0 or 1.
 pub(super) fn switch(value: u32) -> Option<bool> {
     match value {
@@ -70,6 +76,14 @@ mod tests {
         let forced = Profile { policy: Some(1), own: Some(0) };
         assert_eq!(firewall(&[forced], false), Some(true));
         assert_eq!(firewall(&[Profile { policy: Some(0), own: Some(1) }], false), Some(false));
+    }
+
+    #[test]
+    fn the_time_of_an_update_is_in_utc() {
+        assert_eq!(time("2024-01-10 03:12:44").as_deref(), Some("2024-01-10T03:12:44Z"));
+        for odd in ["", "2024-13-10 03:12:44", "yesterday", "10.01.2024 03:12"] {
+            assert_eq!(time(odd), None, "{odd}");
+        }
     }
 
     #[test]

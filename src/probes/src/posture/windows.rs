@@ -19,6 +19,10 @@ const FIREWALL_SERVICE: &str = r"SYSTEM\CurrentControlSet\Services\mpssvc";
 const TPM_DEVICES: &str = r"SYSTEM\CurrentControlSet\Services\TPM\Enum";
 const UPDATE_REBOOT: &str =
     r"SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update\RebootRequired";
+/// Whether the volume that was started from was protected at that moment.
+const BITLOCKER: &str = r"SYSTEM\CurrentControlSet\Control\BitLockerStatus";
+const INSTALLED: &str =
+    r"SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update\Results\Install";
 const SERVICING: &str = r"SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing";
 
 /// The profiles' names in the policy and in the host's own setting.
@@ -45,6 +49,8 @@ pub(super) fn posture(host: &Host) -> Posture {
         patch_level: dword(VERSION, "UBR").map(|revision| revision.to_string()),
         secure_boot: dword(SECURE_BOOT, "UEFISecureBootEnabled").and_then(registry::switch),
         firewall: firewall(),
+        root_encrypted: dword(BITLOCKER, "BootStatus").and_then(registry::switch),
+        last_update: text(INSTALLED, "LastSuccessTime").and_then(|time| registry::time(&time)),
         tpm: dword(TPM_DEVICES, "Count").map(|devices| devices > 0),
         reboot_pending: is_reboot_pending(),
         ..Posture::default()
