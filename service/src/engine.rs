@@ -409,6 +409,8 @@ impl Parts {
         let (sender, commands) = mpsc::channel(COMMANDS);
         self.commands.replace(sender);
         let (uploader, status) = Uploader::new(self.spool.clone());
+        // What an uploader that panicked has sent stays sent.
+        let uploader = uploader.resuming(&self.status.get().borrow());
         self.status.set(status);
         let host = self.host.clone();
         let uploader =

@@ -11,6 +11,7 @@ import sys
 import threading
 
 import zstandard
+from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2 as logs
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as metrics
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as trace
@@ -63,7 +64,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         request_type, response_type = REQUESTS[self.path]
         body = self.rfile.read(int(self.headers["Content-Length"]))
         request = request_type()
-        request.ParseFromString(decompress(body, self.headers.get("Content-Encoding")))
+        try:
+            request.ParseFromString(decompress(body, self.headers.get("Content-Encoding")))
+        except DecodeError:
+            # Of a zstd body in several frames this library reads the first: the agent asks again in one.
+            self.answer(400, b"")
+            return
         with self.server.lock:
             for resource, scope, name, found, points in records(self.path, request):
                 line = {
@@ -78,8 +84,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 }
                 self.server.output.write(json.dumps(line) + "\n")
             self.server.output.flush()
-        answer = response_type().SerializeToString()
-        self.send_response(200)
+        self.answer(200, response_type().SerializeToString())
+
+    def answer(self, status, answer):
+        self.send_response(status)
         self.send_header("Content-Type", "application/x-protobuf")
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()

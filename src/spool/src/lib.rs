@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! DIR/spool.db        page 4096, auto_vacuum incremental, application_id "CAND", user_version 2
-//! DIR/spool.db-wal    write-ahead log, synchronous FULL, folded in at 4 MiB
+//! DIR/spool.db-wal    write-ahead log, synchronous FULL, folded in at 4 MiB and written anew in place
 //! DIR/counters.mirror the counters and the id once more (mirror.rs)
 //! DIR/spool.reserve   room to settle accounts on a full disk (reserve.rs)
 //!

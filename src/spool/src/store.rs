@@ -4,8 +4,8 @@
 //! - [`Store::write`] is the one place that begins and commits; rows and counters change together
 //!   or not at all, and the mirror is never behind.
 //! - The log is folded into the store when it passes 4 MiB or the disk is nearly full, at a purge
-//!   and at close, by
-//!   [`Store::checkpoint`] alone; so every fsync is known: see [`Ledger::fsyncs`].
+//!   and at close, by [`Store::fold`] alone; so every fsync is known: see [`Ledger::fsyncs`]. In
+//!   ordinary running its file keeps its length and is written anew from the beginning.
 //! - What is purged is overwritten (`secure_delete`), given back to the file system and gone from
 //!   the log before [`Store::scrub`] returns. What an endpoint acknowledged is only unlinked, since
 //!   overwriting would write each byte twice; the next purge gives those pages back as well.
@@ -15,9 +15,11 @@
 //!
 //! [`Ledger::fsyncs`]: crate::Ledger::fsyncs
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rusqlite::hooks::Wal;
 use rusqlite::{Connection, ErrorCode};
 
 use crate::books::Books;
@@ -41,6 +43,21 @@ pub(crate) const HEADROOM: u64 = 1024 * 1024;
 const MIRROR_REST: Duration = Duration::from_mins(10);
 /// Free pages given back in one step of [`Store::shrink`].
 const SHRINK_STEP: i64 = 256;
+
+thread_local! {
+    /// Pages in the log, as `SQLite` told after the last commit. There is one store a thread.
+    static LOG_PAGES: Cell<u64> = const { Cell::new(0) };
+}
+
+/// What becomes of the log's file after it was folded in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fold {
+    /// It gives its space back, and what it held is gone.
+    Empty,
+    /// It is written anew from its beginning: a sync of bytes that are there already needs no change
+    /// of the file system's own.
+    Reuse,
+}
 
 /// Where a store lies and what it is told about its host.
 #[derive(Debug)]
@@ -156,12 +173,11 @@ impl Store {
     /// Folds the log in when it is long, and forces the mirror now and then. The commit stands
     /// whatever happens here; trouble shows again at the next one.
     fn keep_short(&mut self) {
-        let log = self.place.dir.join(format!("{STORE}-wal"));
-        let length = std::fs::metadata(log).map_or(0, |file| file.len());
+        let length = LOG_PAGES.get() * PAGE;
         // Folding in may need as much room again; on a nearly full disk it is done while there is.
         let cramped = self.place.free().is_some_and(|free| free < length + HEADROOM);
         if length > LOG_BYTES || cramped {
-            if let Err(error) = self.checkpoint() {
+            if let Err(error) = self.fold(if cramped { Fold::Empty } else { Fold::Reuse }) {
                 tracing::warn!(?error, "cannot fold the log into the store");
             }
         } else if self.place.outside.clock.boot().saturating_sub(self.forced) >= MIRROR_REST {
@@ -189,8 +205,16 @@ impl Store {
 
     /// Folds the whole log into the store and empties it.
     pub(crate) fn checkpoint(&mut self) -> Result<(), StoreError> {
-        let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+        self.fold(Fold::Empty)
+    }
+
+    fn fold(&mut self, fold: Fold) -> Result<(), StoreError> {
+        let sql = match fold {
+            Fold::Empty => "PRAGMA wal_checkpoint(TRUNCATE)",
+            Fold::Reuse => "PRAGMA wal_checkpoint(RESTART)",
+        };
         let busy: i64 = self.conn.query_row(sql, [], |row| row.get(0))?;
+        LOG_PAGES.set(0);
         if busy != 0 {
             tracing::warn!("the log is read by somebody else and stays");
         }
@@ -364,7 +388,11 @@ impl Store {
 
 /// Opens the file with its settings and its limit.
 pub(crate) fn open(path: &Path, max_bytes: u64) -> rusqlite::Result<Connection> {
-    let conn = schema::connect(path)?;
+    let mut conn = schema::connect(path)?;
+    conn.wal_hook(Some(|_: &mut Wal, pages| {
+        LOG_PAGES.set(u64::try_from(pages).unwrap_or(0));
+        Ok(())
+    }))?;
     schema::limit(&conn, max_bytes)?;
     Ok(conn)
 }

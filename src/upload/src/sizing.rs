@@ -6,9 +6,9 @@
 //! - A search for a refused record ends when as many rows as it began with are decided.
 //! - A limit learnt from 413 lasts until the destination changes; `uploader` keeps it over a restart.
 
-/// A request's rows before compression: far below the 4 MiB that receivers commonly allow, since
-/// a request is held in memory three times (rows, body, compressed body).
-const PARCEL: usize = 256 * 1024;
+/// A request's rows, unpacked: far below the 4 MiB that receivers commonly allow. It is held in memory
+/// twice, packed; only where a receiver wants another form, unpacked as well.
+const PARCEL: usize = 512 * 1024;
 /// A limit learnt from 413 is not believed below this: the single record stands alone by then.
 const SMALLEST: usize = 4 * 1024;
 

@@ -75,6 +75,18 @@ impl Uploader {
         Self { timing, ..self }
     }
 
+    /// The same, counting on from what one before it counted that ended before its time.
+    #[must_use]
+    pub fn resuming(self, before: &UploadStatus) -> Self {
+        self.status.send_modify(|status| {
+            status.bytes_uploaded = before.bytes_uploaded;
+            status.requests = before.requests;
+            status.rejected = before.rejected;
+            status.unreadable_answers = before.unreadable_answers;
+        });
+        self
+    }
+
     /// The same with somebody who tells lost ranges before a backlog is caught up.
     #[must_use]
     pub fn with_herald(self, tell_gaps: TellGaps) -> Self {
@@ -116,7 +128,7 @@ impl Uploader {
             pace: Pace::default(),
             herald: Herald::new(self.tell_gaps),
             joining: Joining::default(),
-            sent: Arc::new(AtomicU64::new(0)),
+            sent: Arc::new(AtomicU64::new(self.status.borrow().bytes_uploaded)),
             journal: self.journal,
         };
         let jitter = settings.interval.min(JITTER);

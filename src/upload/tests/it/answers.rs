@@ -128,7 +128,7 @@ async fn a_backlog_goes_in_bounded_requests() {
     }
     assert!(bench.flush().await.drained);
     assert!(server.seen().len() > 1);
-    assert!(server.seen().iter().all(|seen| seen.body.len() < 300_000));
+    assert!(server.seen().iter().all(|seen| seen.body.len() < 600_000));
     assert_eq!(bench.ledger().await.uploaded, 40);
 }
 

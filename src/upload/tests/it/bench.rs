@@ -157,6 +157,7 @@ impl Bench {
         let (commands, received) = mpsc::channel(4);
         let (stop, stopped) = watch::channel(None);
         let (uploader, status) = Uploader::new(self.spool.clone());
+        let uploader = uploader.resuming(&self.status.borrow());
         let watched = self.settings.subscribe();
         let running = uploader.with_timing(timing()).run(watched, received, stopped);
         (self.commands, self.stop, self.status) = (commands, stop, status);

@@ -169,6 +169,21 @@ async fn the_day_limit_holds_until_midnight_and_a_flush_overrides_it() {
 }
 
 #[tokio::test]
+async fn an_uploader_in_place_of_another_counts_on() {
+    let (mut bench, _server) = Bench::with_server(|_| ok()).await;
+    bench.events(1).await;
+    let first = bench.flush().await.status;
+    bench.stop.send(Some(Duration::ZERO)).unwrap();
+    bench.stopped().await;
+    bench.restart();
+    assert_eq!(bench.status.borrow().bytes_uploaded, first.bytes_uploaded);
+    bench.events(1).await;
+    let second = bench.flush().await.status;
+    assert_eq!((first.requests, second.requests), (1, 2));
+    assert!(second.bytes_uploaded > first.bytes_uploaded);
+}
+
+#[tokio::test]
 async fn the_days_bytes_outlive_a_restart() {
     let (mut bench, server) = Bench::with_server(|_| ok()).await;
     bench.set(|settings| settings.max_bytes_per_day = Some(10));
