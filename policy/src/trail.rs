@@ -112,6 +112,18 @@ fn tail(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The latest refusal of remote settings, unless a document was taken since: when, and why.
+#[must_use]
+pub fn refused_settings(entries: &[Entry]) -> Option<(&str, &str)> {
+    let about = |entry: &&Entry| {
+        let outcome = entry.to.as_deref();
+        entry.subject == "remote_fetch" && matches!(outcome, Some("refused" | "accepted"))
+    };
+    let last = entries.iter().rev().find(about)?;
+    let is_refused = last.to.as_deref() == Some("refused");
+    is_refused.then(|| (last.time.as_str(), last.reason.as_deref().unwrap_or_default()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,5 +144,25 @@ mod tests {
         fs::write(&path, fs::read_to_string(&path).unwrap() + "{\"time\":\"20").unwrap();
         assert_eq!(trail.entries(), std::slice::from_ref(&entry));
         assert_eq!(trail.latest(9), [entry]);
+    }
+
+    #[test]
+    fn a_refusal_of_remote_settings_is_told_until_a_document_is_taken() {
+        let fetch = |to: &str, why: &str| Entry {
+            time: "t".into(),
+            subject: "remote_fetch".into(),
+            to: Some(to.into()),
+            reason: Some(why.into()),
+            ..Entry::default()
+        };
+        let level =
+            Entry { subject: "level".into(), to: Some("refused".into()), ..Entry::default() };
+        let mut trail =
+            vec![level, fetch("accepted", "version 1"), fetch("refused", "it is older")];
+        trail.push(fetch("failed", "no way"));
+        assert_eq!(refused_settings(&trail), Some(("t", "it is older")));
+        trail.push(fetch("accepted", "version 2"));
+        assert_eq!(refused_settings(&trail), None);
+        assert_eq!(refused_settings(&trail[..1]), None);
     }
 }

@@ -11,8 +11,8 @@ use candor_control::protocol::{
     AuditReport, Claim, DeadRecords, Deleted, DisableRequest, EmitRequest, Emitted, EventDetail,
     EventPage, EventsRequest, ExplainedLayer, Explanation, ExportPage, ExportRequest, FlushDone,
     FlushRequest, History, JournalPage, JournalRequest, LevelChanged, LevelRequest, LevelStatus,
-    ProviderChanged, ProviderRequest, Providers, ReceiptRequest, ReceiptTaken, Refusal, Reloaded,
-    ReplayRequest, Replayed, Stats, Status, UploadChanged, Volume,
+    ProviderChanged, ProviderRequest, Providers, ReceiptRequest, ReceiptTaken, Refusal,
+    RefusedSettings, Reloaded, ReplayRequest, Replayed, Stats, Status, UploadChanged, Volume,
 };
 use candor_platform::{Layout, Peer};
 use candor_policy::trail::{Author, Trail};
@@ -22,6 +22,9 @@ use tokio::sync::{mpsc, oneshot};
 use crate::board::Board;
 use crate::chronicle::Archive;
 use crate::governor::Request;
+
+/// Lines of the trail that are looked through for the latest refusal.
+const REMEMBERED: usize = 500;
 
 /// What answers.
 #[derive(Clone)]
@@ -43,6 +46,13 @@ impl Api {
         let stopping = || Refusal::failed("the agent is stopping");
         self.requests.send(request(done)).await.map_err(|_| stopping())?;
         answer.await.map_err(|_| stopping())
+    }
+
+    /// What became of the remote settings that were fetched last, where they were refused.
+    fn refused_settings(&self) -> Option<RefusedSettings> {
+        let entries = self.trail.latest(REMEMBERED);
+        let (time, reason) = candor_policy::trail::refused_settings(&entries)?;
+        Some(RefusedSettings { time: time.to_owned(), reason: reason.to_owned() })
     }
 
     /// The open store.
@@ -93,6 +103,7 @@ impl Service for Api {
             layers: explanation.layers.into_iter().map(layer).collect(),
             winner: explanation.winner,
             reason: explanation.reason,
+            refused_settings: self.refused_settings(),
         })
     }
 

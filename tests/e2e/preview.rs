@@ -92,6 +92,20 @@ fn the_facts_are_this_hosts() {
     assert_eq!(network["adapters"].as_array().unwrap().len(), links, "{network}");
 }
 
+#[test]
+fn the_difference_of_two_levels_is_what_the_higher_one_tells_alone() {
+    let agent = Agent::prepare(&Settings::level(0));
+    let outcome = agent.ctl(&["preview", "--diff", "1", "2", "--json"]);
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    let added = outcome.lines();
+    assert!(!added.is_empty());
+    // What a host tells may change between two looks; that level 2 has records of its own does not.
+    let is_new = |line: &&Value| line["adds"] == "record" && line["level"] == 2;
+    let new: Vec<_> = added.iter().filter(is_new).collect();
+    assert!(!new.is_empty(), "{added:?}");
+    assert!(new.iter().any(|line| !line["fields"].as_object().unwrap().is_empty()), "{new:?}");
+}
+
 /// No address, name or id of this host stands in what would be sent.
 #[cfg(target_os = "linux")]
 #[test]

@@ -22,8 +22,8 @@ mod status;
 mod store;
 
 pub use answer::{
-    ExplainedLayer, Explanation, FlushDone, LevelChanged, ReasonCount, Reloaded, Stats,
-    UploadChanged,
+    ExplainedLayer, Explanation, FlushDone, LevelChanged, ReasonCount, RefusedSettings, Reloaded,
+    Stats, UploadChanged,
 };
 pub use emit::{EmitRecord, EmitRefusal, EmitRequest, Emitted};
 pub(crate) use events::days;

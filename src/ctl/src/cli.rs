@@ -250,6 +250,9 @@ pub struct PreviewOptions {
     /// At this level; else at the one that holds.
     #[arg(long)]
     pub level: Option<Level>,
+    /// What the second level tells of this host beside what the first one tells: records and fields, with values.
+    #[arg(long, num_args = 2, value_names = ["LOWER", "HIGHER"], conflicts_with_all = ["level", "format"])]
+    pub diff: Option<Vec<Level>>,
     /// In this form; --json stands for json.
     #[arg(long, value_enum, default_value_t = PreviewFormat::Table)]
     pub format: PreviewFormat,

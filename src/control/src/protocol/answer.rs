@@ -24,6 +24,18 @@ pub struct Explanation {
     pub winner: String,
     /// Why, in a sentence.
     pub reason: String,
+    /// When remote settings were last refused and why, unless some were taken since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_settings: Option<RefusedSettings>,
+}
+
+/// Remote settings that were fetched and do not count.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedSettings {
+    /// When, RFC 3339.
+    pub time: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// One place of an explanation.

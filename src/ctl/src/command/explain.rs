@@ -3,8 +3,8 @@
 use std::fs;
 use std::io::ErrorKind;
 
-use candor_control::protocol::{ExplainedLayer, Explanation};
-use candor_policy::trail::{Entry, Trail};
+use candor_control::protocol::{ExplainedLayer, Explanation, RefusedSettings};
+use candor_policy::trail::{Entry, Trail, refused_settings};
 
 use crate::cli::ExplainOptions;
 use crate::context::Context;
@@ -52,7 +52,15 @@ fn own(context: &Context) -> Result<Explanation, Failure> {
         layers: explanation.layers.into_iter().map(layer).collect(),
         winner: explanation.winner,
         reason: explanation.reason,
+        refused_settings: refused(context),
     })
+}
+
+/// What the trail knows of refused settings, as far as this user may read it.
+fn refused(context: &Context) -> Option<RefusedSettings> {
+    let entries = trail(context).ok()?;
+    let (time, reason) = refused_settings(&entries)?;
+    Some(RefusedSettings { time: time.to_owned(), reason: reason.to_owned() })
 }
 
 fn text(explanation: &Explanation) -> String {
@@ -63,8 +71,11 @@ fn text(explanation: &Explanation) -> String {
         table.row([mark, &layer.layer, &value, &layer.place, &layer.verdict]);
     }
     let (requested, effective) = (explanation.requested, explanation.effective);
+    let refused = explanation.refused_settings.as_ref().map_or_else(String::new, |refused| {
+        format!("remote settings were refused at {}: {}\n", refused.time, refused.reason)
+    });
     format!(
-        "effective level {effective}, requested {requested}: {}\n{}",
+        "effective level {effective}, requested {requested}: {}\n{}{refused}",
         explanation.reason,
         table.text()
     )

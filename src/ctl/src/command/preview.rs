@@ -20,15 +20,27 @@ use crate::failure::{FAILED, Failure, chain};
 use crate::shown::Shown;
 use crate::table::Table;
 
+mod difference;
+
+use difference::difference;
+
 pub(crate) async fn run(context: &Context, options: &PreviewOptions) -> Result<Shown, Failure> {
     let snapshot = context.snapshot();
     let status = context.client().status().await.ok();
+    let host = options.host_root.as_deref().map_or_else(Host::live, Host::new);
+    if let Some([lower, higher]) = options.diff.as_deref() {
+        let side = async |level: &Level| {
+            let facts = facts(&snapshot, status.as_ref(), *level);
+            let drafts = preview(host.clone(), *level, facts).await;
+            records(&drafts, PreviewFormat::Json).map(|shown| shown.json)
+        };
+        return Ok(difference(&side(lower).await?, &side(higher).await?));
+    }
     let level = match (options.level, &status) {
         (Some(level), _) => level,
         (None, Some(status)) => effective(status)?,
         (None, None) => context.readable_snapshot()?.effective.level.effective,
     };
-    let host = options.host_root.as_deref().map_or_else(Host::live, Host::new);
     let facts = facts(&snapshot, status.as_ref(), level);
     let drafts = preview(host, level, facts).await;
     match options.format {
