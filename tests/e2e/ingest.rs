@@ -6,6 +6,10 @@ use serde_json::{Value, json};
 
 use crate::delivery::assert_balanced;
 
+#[cfg(target_os = "linux")]
+mod hostile;
+mod kills;
+
 /// A shop that tells its orders at level 2, and their detail at level 3.
 const SHOP: &str = r#"
 name = "shop"

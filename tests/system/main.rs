@@ -14,6 +14,7 @@ mod machine;
 mod packages;
 mod powershell;
 mod release;
+mod sdk;
 #[cfg(target_os = "linux")]
 mod service;
 mod viewer;

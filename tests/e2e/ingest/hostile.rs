@@ -1,0 +1,200 @@
+//! Hostile local programs: each is refused with the right answer, the agent stays within its memory, goes on
+//! taking records from others, and its probes stay on time.
+
+use std::fs;
+use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use candor_tests::{Agent, Collector, Program, Reply, eventually, export};
+use serde_json::{Value, json};
+
+use super::{agent, order};
+
+/// Promised of the whole agent at full speed, in KiB; a debug build's own pages are not counted.
+const MOST_ANON: u64 = 32 * 1024;
+
+/// Memory of its own, in KiB.
+fn anon(agent: &Agent) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", agent.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+/// Runs `work` and gives the most memory that the agent had meanwhile.
+fn watched(agent: &Agent, work: impl FnOnce()) -> u64 {
+    let (is_over, most) = (AtomicBool::new(false), AtomicU64::new(0));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                most.fetch_max(anon(agent), Ordering::Relaxed);
+                thread::sleep(Duration::from_millis(2));
+            }
+        });
+        work();
+        is_over.store(true, Ordering::Relaxed);
+    });
+    most.into_inner()
+}
+
+const PROTOBUF: &str = "content-type: application/x-protobuf";
+const JSON: &str = "content-type: application/json";
+
+fn post(agent: &Agent, headers: &[&str], body: &[u8]) -> Reply {
+    Program::connect(&agent.root()).unwrap().post("/v1/logs", headers, body).unwrap()
+}
+
+fn gzip(size: usize) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let zeros = vec![0; 1 << 20];
+    for _ in 0..size >> 20 {
+        encoder.write_all(&zeros).unwrap();
+    }
+    encoder.finish().unwrap()
+}
+
+/// A protobuf field of the type that has a length.
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    let mut out = vec![number << 3 | 2];
+    let mut length = bytes.len();
+    while length >= 0x80 {
+        out.push(u8::try_from(length & 0x7f).unwrap() | 0x80);
+        length >>= 7;
+    }
+    out.push(u8::try_from(length).unwrap());
+    out.extend_from_slice(bytes);
+    out
+}
+
+/// A request of the shop with these messages as its log records.
+fn request(records: &[Vec<u8>]) -> Vec<u8> {
+    let name = [field(1, b"service.name"), field(2, &field(1, b"shop"))].concat();
+    let scope: Vec<u8> = records.iter().flat_map(|record| field(2, record)).collect();
+    field(1, &[field(1, &field(1, &name)), field(2, &scope)].concat())
+}
+
+/// Everything that one program alone can try, with the answer that it must get.
+fn attempts() -> Vec<(&'static str, Vec<&'static str>, Vec<u8>, u16)> {
+    let zstd = zstd::bulk::compress(&vec![0; 256 << 20], 1).unwrap();
+    let deep = "{\"resourceLogs\":[{\"scopeLogs\":[{\"logRecords\":[{\"body\":".to_owned()
+        + &"{\"arrayValue\":{\"values\":[".repeat(100_000);
+    let attribute =
+        |n: u32| field(6, &[field(1, format!("k{n}").as_bytes()), field(2, &[])].concat());
+    let names: Vec<u8> = (0..1_000_000).flat_map(attribute).take(3 << 20).collect();
+    let not_text = field(12, b"\xff\xfe\xfd");
+    let empty = vec![Vec::new(); 60_000];
+    vec![
+        ("a gzip bomb", vec![PROTOBUF, "content-encoding: gzip"], gzip(1 << 30), 413),
+        ("a zstd bomb", vec![PROTOBUF, "content-encoding: zstd"], zstd, 413),
+        ("no gzip", vec![PROTOBUF, "content-encoding: gzip"], b"hello".to_vec(), 400),
+        ("no protobuf", vec![PROTOBUF], vec![0xff; 100_000], 400),
+        ("deep JSON", vec![JSON], deep.into_bytes(), 400),
+        ("open brackets", vec![JSON], vec![b'['; 3 << 20], 400),
+        ("no UTF-8", vec![PROTOBUF], request(&[not_text]), 400),
+        ("no UTF-8 in JSON", vec![JSON], b"{\"resourceLogs\":\"\xff\"}".to_vec(), 400),
+        ("a million attributes", vec![PROTOBUF], request(&[names]), 200),
+        ("too many records", vec![PROTOBUF], request(&empty), 413),
+        ("a web page", vec![JSON, "origin: https://evil.example"], b"{}".to_vec(), 403),
+        ("a form", vec!["content-type: text/plain"], b"{}".to_vec(), 415),
+        ("another encoding", vec![PROTOBUF, "content-encoding: br"], b"x".to_vec(), 415),
+        ("a long body", vec![PROTOBUF], vec![0; 5 << 20], 413),
+    ]
+}
+
+#[test]
+fn every_hostile_request_gets_its_answer_and_the_agent_keeps_its_memory_and_its_time() {
+    let collector = Collector::start();
+    let agent = agent(&collector, 2);
+    let attempts = attempts();
+    let generated = || agent.status()["events"]["generated"].as_u64().unwrap();
+    let before = generated();
+    let most = watched(&agent, || {
+        for _ in 0..3 {
+            for (what, headers, body, wanted) in &attempts {
+                let reply = post(&agent, headers, body);
+                assert_eq!(reply.status, *wanted, "{what}: {}", reply.text());
+                if *wanted == 200 {
+                    assert!(reply.text().contains("refused (size)"), "{what}: {}", reply.text());
+                }
+            }
+        }
+        endless(&agent);
+    });
+    assert!(most < MOST_ANON, "{most} KiB");
+    eventually("the probes go on", || (generated() > before).then_some(()));
+    still_heard(&agent);
+    assert!(!agent.log().contains("panicked"), "{}", agent.log());
+}
+
+/// A body that says that it has a gigabyte, and one that never says where it ends.
+fn endless(agent: &Agent) {
+    let mut program = Program::connect(&agent.root()).unwrap();
+    let head =
+        |rest: &str| format!("POST /v1/logs HTTP/1.1\r\nhost: x\r\n{PROTOBUF}\r\n{rest}\r\n\r\n");
+    program.write(head("content-length: 1073741824").as_bytes()).unwrap();
+    // It may stop reading at any moment.
+    for _ in 0..1024 {
+        if program.write(&vec![0; 1 << 20]).is_err() {
+            break;
+        }
+    }
+    // Who sends on after the answer may lose it; if it comes, it is the right one.
+    if let Ok(reply) = program.reply() {
+        assert_eq!(reply.status, 413, "{reply:?}");
+    }
+    let mut program = Program::connect(&agent.root()).unwrap();
+    program.write(head("transfer-encoding: chunked").as_bytes()).unwrap();
+    let chunk = [b"100000\r\n".as_slice(), &vec![0; 1 << 20], b"\r\n"].concat();
+    for _ in 0..6 {
+        if program.write(&chunk).is_err() {
+            break;
+        }
+    }
+    let _ = program.write(b"0\r\n\r\n");
+    if let Ok(reply) = program.reply() {
+        assert_eq!(reply.status, 413, "{reply:?}");
+    }
+}
+
+/// Another program's record is taken.
+fn still_heard(agent: &Agent) {
+    let request = export("logs", "shop", &[order(1)]);
+    let reply = eventually("another program is heard", || {
+        let reply = Program::connect(&agent.root()).ok()?.post_json("/v1/logs", &request).ok()?;
+        (reply.status == 200).then_some(reply)
+    });
+    assert_eq!(reply.text(), "{}");
+}
+
+#[test]
+fn who_drips_or_fills_the_house_is_left_and_others_are_heard() {
+    let collector = Collector::start();
+    let agent = agent(&collector, 2);
+    let mut slow = Vec::new();
+    // Half of a head, half of a body, and nothing more.
+    for n in 0..200 {
+        let Ok(mut program) = Program::connect(&agent.root()) else { continue };
+        let text = if n % 2 == 0 {
+            "POST /v1/logs HTTP/1.1\r\nhost: x\r\n".to_owned()
+        } else {
+            format!(
+                "POST /v1/logs HTTP/1.1\r\nhost: x\r\n{PROTOBUF}\r\ncontent-length: 1000\r\n\r\nxx"
+            )
+        };
+        // Who found no room has his answer already.
+        let _ = program.write(text.as_bytes());
+        slow.push(program);
+    }
+    // Of those who wrote on after the answer some lost it.
+    let replies = slow.iter_mut().skip(40).filter_map(|program| program.reply().ok());
+    let statuses: Vec<u16> = replies.map(|reply| reply.status).collect();
+    assert!(!statuses.is_empty() && statuses.iter().all(|status| *status == 429), "{statuses:?}");
+    // While they hang on: those who drip are left after their time, and make room.
+    still_heard(&agent);
+    drop(slow);
+    let values: Value = json!({});
+    let reply = Program::connect(&agent.root()).unwrap().post_json("/v1/nothing", &values).unwrap();
+    assert_eq!(reply.status, 404, "{reply:?}");
+    assert!(anon(&agent) < MOST_ANON);
+}
