@@ -40,7 +40,7 @@ struct Latency {
 }
 
 /// Processes that this run started; ended when it is dropped.
-pub(crate) struct Started(Vec<Child>);
+pub(crate) struct Started(pub(crate) Vec<Child>);
 
 impl Drop for Started {
     fn drop(&mut self) {

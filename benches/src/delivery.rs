@@ -11,6 +11,7 @@ use tempfile::TempDir;
 struct Budgets {
     spool: crate::spool::Budget,
     upload: crate::upload::Budget,
+    ingest: crate::ingest::Budget,
 }
 
 /// Measures the spool; whether every promise is kept.
@@ -21,6 +22,11 @@ pub(crate) fn spool(under: Option<&Path>, backlog_mib: u64) -> Result<bool> {
 /// Measures the uploader; whether its promise is kept.
 pub(crate) fn upload() -> Result<bool> {
     crate::upload::measure(place(None)?.path(), budgets()?.upload)
+}
+
+/// Measures local programs' way in; whether every promise is kept.
+pub(crate) fn ingest(records: usize) -> Result<bool> {
+    crate::ingest::measure(place(None)?.path(), records, budgets()?.ingest)
 }
 
 fn budgets() -> Result<Budgets> {

@@ -9,6 +9,8 @@ mod budgets;
 #[cfg(unix)]
 mod delivery;
 #[cfg(unix)]
+mod ingest;
+#[cfg(unix)]
 mod load;
 #[cfg(unix)]
 mod probes;
@@ -72,6 +74,15 @@ enum What {
         #[arg(long)]
         check: bool,
     },
+    /// What taking in local programs' records costs, and delivering them, of the agent's process. Linux only.
+    Ingest {
+        /// How many records.
+        #[arg(long, value_name = "NUMBER", default_value_t = 400_000)]
+        records: usize,
+        /// Fail when a promise is broken.
+        #[arg(long)]
+        check: bool,
+    },
     /// How fast the viewer answers with 100,000 events in the store, and in how much memory. Linux only.
     View {
         /// Fail when a promise is broken.
@@ -111,9 +122,15 @@ fn run() -> Result<bool> {
         #[cfg(unix)]
         What::View { check } => view::measure().map(|kept| kept || !check),
         #[cfg(unix)]
+        What::Ingest { records, check } => delivery::ingest(records).map(|kept| kept || !check),
+        #[cfg(unix)]
         What::Open { dir } => spool::open(&dir).map(|()| true),
         #[cfg(not(unix))]
-        What::Spool { .. } | What::Upload { .. } | What::View { .. } | What::Open { .. } => {
+        What::Spool { .. }
+        | What::Upload { .. }
+        | What::View { .. }
+        | What::Ingest { .. }
+        | What::Open { .. } => {
             anyhow::bail!("the cost of delivery is measured on Linux only")
         }
         #[cfg(not(unix))]
