@@ -21,6 +21,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("providers", &["model", "policy", "privacy"]),
     // It stands between local programs and the spool, as probes and pipeline do for the host.
     ("ingest", &["model", "platform", "otlp", "privacy", "providers", "spool"]),
+    ("client", &[]),
+    ("scrape", &["model", "policy"]),
     ("pipeline", &["model", "platform", "otlp", "policy", "privacy", "probes"]),
     ("view", &["platform"]),
     (
@@ -39,6 +41,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "control",
             "providers",
             "view",
+            "client",
         ],
     ),
     ("collector", &["model", "platform", "otlp"]),
@@ -59,6 +62,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "pipeline",
             "providers",
             "ingest",
+            "scrape",
         ],
     ),
     ("try", &["tests"]),

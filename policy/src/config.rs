@@ -22,10 +22,12 @@ use toml::de::DeTable;
 
 mod bytes;
 mod duration;
+mod scrape;
 mod section;
 
 pub use bytes::parse_bytes;
 pub use duration::parse_duration;
+pub use scrape::ScrapeConfig;
 
 use section::{Section, choice, unknown};
 
@@ -198,6 +200,8 @@ pub struct Config {
     pub journal: JournalConfig,
     /// Local programs' way in.
     pub ingest: IngestConfig,
+    /// Exporters that the agent asks for metrics.
+    pub scrapes: Vec<ScrapeConfig>,
     /// The agent's own log.
     pub log: LogConfig,
     /// What the file says without effect, each with its place.
@@ -271,6 +275,10 @@ impl Config {
                 self.read_windows_setting(&entry, findings);
                 continue;
             }
+            if entry.name == "scrape" {
+                scrape::read(self, &entry, findings);
+                continue;
+            }
             let Some((name, read)) = TABLES.iter().find(|(name, _)| *name == entry.name) else {
                 findings.error(&entry.name_span, entry.name, unknown(entry.name, &known_keys()));
                 continue;
@@ -316,7 +324,12 @@ const TABLES: [(&str, ReadTable); 6] = [
 
 fn known_keys() -> Vec<&'static str> {
     let tables = TABLES.iter().map(|(name, _)| *name);
-    Key::ALL.iter().map(|key| key.name()).chain(tables).chain(["windows_setting"]).collect()
+    Key::ALL
+        .iter()
+        .map(|key| key.name())
+        .chain(tables)
+        .chain(["windows_setting", "scrape"])
+        .collect()
 }
 
 fn read_upload(config: &mut Config, section: &mut Section<'_, '_, '_>) {
@@ -398,6 +411,7 @@ mod tests {
             (16 << 20, 604_800)
         );
         assert_eq!(config.ingest, IngestConfig { socket: false, otlp_http: None });
+        assert_eq!(config.scrapes, []);
         assert_eq!(config.log, LogConfig { level: LogLevel::Info, dir: None });
         assert_eq!(config.windows_setting, WindowsSetting::Follow);
     }
@@ -439,6 +453,19 @@ max_age = "1h"
 socket = true
 otlp_http = "127.0.0.1:4318"
 
+[[scrape]]
+name = "node"
+url = "http://127.0.0.1:9100/metrics"
+interval = "30s"
+metrics = ["node_load1", "node_cpu_*"]
+labels = ["cpu", "mode"]
+level = 2
+
+[[scrape]]
+name = "shop"
+url = "http://localhost:9400"
+metrics = ["up"]
+
 [log]
 level = "trace"
 dir = "/var/log/candor"
@@ -462,6 +489,14 @@ dir = "/var/log/candor"
         assert_eq!(config.journal.max_age, Duration::from_hours(1));
         assert_eq!(config.ingest.otlp_http.unwrap().port(), 4318);
         assert_eq!(config.log.level, LogLevel::Trace);
+        let [node, shop] = &config.scrapes[..] else { unreachable!("two exporters") };
+        assert_eq!((node.level, node.interval.as_secs()), (Level::Enhanced, 30));
+        assert_eq!((node.address.port(), node.path.as_str()), (9100, "/metrics"));
+        assert_eq!((shop.level, shop.interval), (Level::Full, ScrapeConfig::INTERVAL));
+        assert_eq!(
+            (shop.address.to_string(), shop.path.as_str()),
+            ("127.0.0.1:9400".into(), "/metrics")
+        );
     }
 
     #[test]
@@ -490,6 +525,17 @@ max_age = 7
 
 [log]
 level = "loud"
+
+[[scrape]]
+name = "node"
+url = "http://192.0.2.1:9100/metrics"
+metrics = ["up", "*"]
+label = ["x"]
+
+[[scrape]]
+name = "node"
+metrics = []
+level = 0
 "#;
         assert_eq!(
             errors(text),
@@ -508,6 +554,12 @@ level = "loud"
                 "agent.toml:20:13: journal.max_bytes: \"16 MiB\" is no size: write a number and B, KiB, MiB or GiB, such as \"64MiB\"",
                 "agent.toml:21:11: journal.max_age: 7 is no duration: write a text such as \"15m\"",
                 "agent.toml:24:9: log.level: \"loud\" is unknown: write one of \"error\", \"warn\", \"info\", \"debug\", \"trace\"",
+                "agent.toml:28:7: scrape.url: \"http://192.0.2.1:9100/metrics\" is no URL on loopback: write one such as \"http://127.0.0.1:9100/metrics\"",
+                "agent.toml:29:11: scrape.metrics: \"*\" is no name that can enter: write letters, digits, _ and :",
+                "agent.toml:30:1: scrape.label: is an unknown key: write labels, or remove it",
+                "agent.toml:32:1: scrape: lacks url: state it",
+                "agent.toml:34:11: scrape.metrics: is empty: list the metrics that may enter",
+                "agent.toml:35:9: scrape.level: 0 is no level of a provider: write 1, 2 or 3",
             ]
         );
     }

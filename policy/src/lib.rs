@@ -38,7 +38,8 @@ pub use address::{BadHostPort, BadUrl, HostPort, Url};
 pub use check::{Checked, check_all, check_file};
 pub use config::{
     Compression, Config, ConfigError, IngestConfig, JournalConfig, LogConfig, LogLevel,
-    SampleConfig, SpoolConfig, UploadConfig, WindowsSetting, parse_bytes, parse_duration,
+    SampleConfig, ScrapeConfig, SpoolConfig, UploadConfig, WindowsSetting, parse_bytes,
+    parse_duration,
 };
 pub use document::{WordsFile, read_words};
 pub use effective::{Effective, LevelDecision, Lowering, Refusal, StatedBy};

@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use candor_platform::{FileError, Layout, write_atomic};
+use candor_platform::{FileError, Layout, create_private_dir, write_atomic};
 
 use crate::layer::Reading;
 use crate::source::file::{Reader, distrusted_above, drop_ins, is_missing, read_trusted};
@@ -86,6 +86,7 @@ impl ProviderFiles {
         let mut switches = read_switches(&path, Reader::Agent)
             .map_err(|why| SwitchError::Unclear { path: path.clone(), why })?;
         switches.insert(name.to_owned(), is_on);
+        create_private_dir(&layout.state_dir()).map_err(|source| SwitchError::Write { source })?;
         let lines = switches.iter().map(|(name, is_on)| format!("{name} = {is_on}\n"));
         let text: String = lines.collect();
         write_atomic(&path, text.as_bytes(), 0o600).map_err(|source| SwitchError::Write { source })

@@ -160,6 +160,11 @@ async fn conduct(
         let board = Rc::clone(&board);
         crate::ingest::run(board, layout.clone(), policy.clone(), stop_ingest.clone())
     });
+    let (board, policy) = (Rc::clone(&governor.board), governor.watch.subscribe());
+    let stop_scraping = stop_governor.clone();
+    supervisor.own("scrape", move || {
+        crate::scrape::run(Rc::clone(&board), policy.clone(), stop_scraping.clone())
+    });
     let governing = async {
         let outcome = governor.run(waiting, stop_governor).await;
         served.stop();

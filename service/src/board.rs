@@ -61,7 +61,7 @@ impl Board {
 
     /// The local programs that are known, as the files say now.
     pub(crate) fn providers(&self) -> Arc<Registry> {
-        self.providers.of(&self.snapshot().providers)
+        self.providers.of(&self.snapshot())
     }
 
     /// The engine, while there is one.

@@ -7,6 +7,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use candor_ingest::{Agent, Desk, Limits, Settings, Terms};
 use candor_platform::Layout;
@@ -17,7 +18,19 @@ use crate::board::Board;
 use crate::stop::Stop;
 
 /// The agent as ingest sees it.
-struct Front(Rc<Board>);
+pub(crate) struct Front(Rc<Board>);
+
+impl Front {
+    /// The agent behind this board.
+    pub(crate) const fn new(board: Rc<Board>) -> Self {
+        Self(board)
+    }
+
+    /// The wall clock.
+    pub(crate) fn wall(&self) -> SystemTime {
+        self.0.clock.wall()
+    }
+}
 
 impl Agent for Front {
     fn desk(&self) -> Option<Rc<Desk>> {

@@ -40,6 +40,7 @@ mod plan;
 mod providers;
 mod remote;
 mod rights;
+mod scrape;
 mod status;
 mod stop;
 mod store;

@@ -11,25 +11,35 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use candor_control::protocol::{Code, ProviderRequest, ProviderStatus, Providers as Told, Refusal};
-use candor_policy::ProviderFiles;
+use candor_policy::{Config, ProviderFiles, Snapshot};
 use candor_providers::{Broken, Provider, Reason, Registry};
 
 /// The registry of the files as they were read last.
 #[derive(Debug, Default)]
-pub(crate) struct Providers(RefCell<Option<(Arc<ProviderFiles>, Arc<Registry>)>>);
+pub(crate) struct Providers(RefCell<Option<Kept>>);
+
+#[derive(Debug)]
+struct Kept {
+    files: Arc<ProviderFiles>,
+    config: Arc<Config>,
+    registry: Arc<Registry>,
+}
 
 impl Providers {
-    /// The registry of these files.
-    pub(crate) fn of(&self, files: &Arc<ProviderFiles>) -> Arc<Registry> {
+    /// The registry of what the snapshot holds.
+    pub(crate) fn of(&self, snapshot: &Snapshot) -> Arc<Registry> {
+        let (files, config) = (&snapshot.providers, &snapshot.config);
         let mut kept = self.0.borrow_mut();
-        if let Some((known, registry)) = &*kept
-            && known == files
+        if let Some(kept) = &*kept
+            && kept.files == *files
+            && kept.config.scrapes == config.scrapes
         {
-            return Arc::clone(registry);
+            return Arc::clone(&kept.registry);
         }
-        let previous = kept.as_ref().map(|(_, registry)| registry.as_ref());
-        let registry = Arc::new(Registry::new(files, previous));
-        *kept = Some((Arc::clone(files), Arc::clone(&registry)));
+        let previous = kept.as_ref().map(|kept| kept.registry.as_ref());
+        let registry = Arc::new(Registry::new(files, &config.scrapes, previous));
+        let (files, config) = (Arc::clone(files), Arc::clone(config));
+        *kept = Some(Kept { files, config, registry: Arc::clone(&registry) });
         registry
     }
 }

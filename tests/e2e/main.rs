@@ -34,6 +34,7 @@ mod remote;
 mod rights;
 #[cfg(target_os = "linux")]
 mod schedule;
+mod scrape;
 #[cfg(target_os = "linux")]
 mod silence;
 mod steering;

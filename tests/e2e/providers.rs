@@ -73,6 +73,26 @@ fn a_manifest_that_is_added_counts_without_a_restart_and_a_broken_one_says_where
 }
 
 #[test]
+fn the_catalog_shows_what_the_providers_that_are_on_may_tell() {
+    let agent = Agent::prepare(&Settings::level(2));
+    let providers = |arguments: &[&str]| {
+        let shown = agent.ctl(&[&["catalog", "--json"], arguments].concat()).json();
+        let providers = shown["providers"].as_array().unwrap();
+        providers.iter().map(|one| one["provider"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert!(providers(&[]).is_empty());
+    for name in ["cli", "application"] {
+        assert_eq!(agent.ctl(&["providers", "enable", name]).code, Some(0));
+    }
+    assert_eq!(providers(&[]), ["cli", "application"]);
+    assert_eq!(providers(&["--level", "2"]), ["cli"]);
+    for format in ["table", "markdown"] {
+        let shown = agent.ctl(&["catalog", "--format", format]).stdout;
+        assert!(shown.contains("cli.command") && shown.contains("extensionVersion"), "{shown}");
+    }
+}
+
+#[test]
 fn a_manifest_that_others_may_write_is_not_used() {
     use std::os::unix::fs::PermissionsExt as _;
     let agent = Agent::prepare(&Settings::level(2));

@@ -145,6 +145,11 @@ impl<'a, 'f, 't> Section<'a, 'f, 't> {
         self.findings.error(&span, &format!("{}.{key}", self.path), problem);
     }
 
+    /// Reports a key that must be there.
+    pub(super) fn lacks(&mut self, key: &str, table: &Range<usize>) {
+        self.findings.error(table, self.path, format!("lacks {key}: state it"));
+    }
+
     /// Reports every key that nobody took.
     pub(super) fn finish(self) {
         let known: Vec<&'static str> = self.known.iter().map(|(key, _)| *key).collect();

@@ -47,7 +47,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Shown, Failure> {
         Command::Preview(options) => preview::run(&context, &options).await,
         Command::Events(options) => events::run(&context, &options).await,
         Command::View(options) => view::run(&context, &options).await,
-        Command::Catalog(options) => catalog::run(&context, &options),
+        Command::Catalog(options) => catalog::run(&context, &options).await,
         Command::Providers(options) => providers::run(&context, options.action).await,
         Command::Delete(options) => delete::run(&context, &options).await,
         Command::Export(options) => export::export(&context, &options).await,

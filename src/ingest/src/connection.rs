@@ -192,6 +192,6 @@ fn with_token(request: &Request<Incoming>, caller: &Caller) -> Caller {
 pub(crate) fn owner(caller: &Caller) -> Option<u32> {
     match caller.transport {
         Transport::Socket { uid, .. } => uid,
-        Transport::Loopback => None,
+        Transport::Loopback | Transport::Agent => None,
     }
 }

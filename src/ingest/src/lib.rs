@@ -24,6 +24,7 @@ mod body;
 mod connection;
 mod desk;
 mod emit;
+mod own;
 mod places;
 mod refusal;
 mod server;
@@ -32,6 +33,7 @@ mod taken;
 
 pub use desk::{Agent, Desk, DeskSettings, Terms};
 pub use emit::{Emitted, NotKept};
+pub use own::NotTaken;
 pub use server::serve;
 pub use settings::{Limits, Settings};
 pub use taken::Taken;

@@ -216,7 +216,7 @@ sample = 0.5
             text: Ok(text.into()),
         };
         let files = ProviderFiles { shipped: None, local: vec![file], switches: Ok([].into()) };
-        let registry = Registry::new(&files, None);
+        let registry = Registry::new(&files, &[], None);
         assert_eq!(registry.broken(), []);
         registry
     }

@@ -24,6 +24,8 @@ pub enum Transport {
     },
     /// Over TCP on loopback: nobody tells who it is.
     Loopback,
+    /// Not at all: the agent fetched it itself.
+    Agent,
 }
 
 /// The program at the other end of one connection.
@@ -42,12 +44,18 @@ impl Caller {
         Self { transport: Transport::Loopback, token: None }
     }
 
+    /// The agent, with what it fetched itself.
+    #[must_use]
+    pub const fn agent() -> Self {
+        Self { transport: Transport::Agent, token: None }
+    }
+
     /// Its user id, where the system tells.
     #[must_use]
     pub const fn uid(&self) -> Option<u32> {
         match self.transport {
             Transport::Socket { uid, .. } => uid,
-            Transport::Loopback => None,
+            Transport::Loopback | Transport::Agent => None,
         }
     }
 
@@ -56,7 +64,7 @@ impl Caller {
     pub const fn pid(&self) -> Option<u32> {
         match self.transport {
             Transport::Socket { pid, .. } => pid,
-            Transport::Loopback => None,
+            Transport::Loopback | Transport::Agent => None,
         }
     }
 }

@@ -26,13 +26,15 @@ mod manifest;
 mod rate;
 mod refusal;
 mod registry;
+mod scraped;
 mod shipped;
 
 pub use admission::{Accepted, Granted, Incoming};
 pub use caller::{Caller, Origin, Transport};
 pub use format::Format;
 pub use manifest::{
-    Event, Field, FieldKind, Manifest, Names, OptOut, OptOutFile, Parser, Peers, Rate, These, read,
+    Event, Field, FieldKind, Manifest, Names, OptOut, OptOutFile, Parser, PeerWord, Peers, Rate,
+    These, read,
 };
 pub use refusal::{Counts, Reason};
 pub use registry::{Broken, Provider, Registry, Source};

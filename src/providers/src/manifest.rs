@@ -21,6 +21,8 @@ use candor_model::{Class, Kind, Level};
 use crate::Format;
 
 mod read;
+#[cfg(test)]
+mod schema;
 mod words;
 
 pub use read::read;
@@ -88,10 +90,22 @@ fn matches(pattern: &str, name: &str) -> bool {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Peers {
-    /// `"any"`: every local program, over TCP too.
-    Any(words::Any),
+    /// `"any"`: every local program, over TCP too. `"agent"`: nobody but the agent, with what it
+    /// fetches itself; only `prometheus` says so.
+    Word(PeerWord),
     /// A process of which the system tells all that is stated here.
     These(These),
+}
+
+/// Who may speak as a provider, in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum PeerWord {
+    /// Every local program, over TCP too.
+    Any,
+    /// The agent itself.
+    Agent,
 }
 
 /// Facts of the process at the other end. Of each list one must be so.

@@ -17,12 +17,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use candor_model::Kind;
-use candor_policy::{Finding, ProviderFile, ProviderFiles};
+use candor_policy::{Finding, ProviderFile, ProviderFiles, ScrapeConfig};
 use sha2::{Digest as _, Sha256};
 
 use crate::manifest::read;
 use crate::rate::Limiter;
-use crate::{Caller, Counts, Manifest, Origin, Peers, Reason, SHIPPED, Transport};
+use crate::scraped::declare;
+use crate::{Caller, Counts, Manifest, Origin, PeerWord, Peers, Reason, SHIPPED, Transport};
 
 /// Where a manifest comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,8 +99,9 @@ impl Provider {
 
 fn admits_peer(peers: &Peers, transport: &Transport) -> bool {
     let these = match (peers, transport) {
-        (Peers::Any(_), _) => return true,
-        (Peers::These(_), Transport::Loopback) => return false,
+        (Peers::Word(PeerWord::Agent), who) => return *who == Transport::Agent,
+        (_, Transport::Agent) | (Peers::These(_), Transport::Loopback) => return false,
+        (Peers::Word(PeerWord::Any), _) => return true,
         (Peers::These(these), Transport::Socket { .. }) => these,
     };
     let Transport::Socket { uid, gids, executable, .. } = transport else { return false };
@@ -141,15 +143,21 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// The registry of what was read; counts and limits go on from `previous`.
+    /// The registry of what was read; counts and limits go on from `previous`. What is scraped completes
+    /// the manifest of the provider that is the agent's own.
     #[must_use]
-    pub fn new(files: &ProviderFiles, previous: Option<&Self>) -> Self {
+    pub fn new(files: &ProviderFiles, scrapes: &[ScrapeConfig], previous: Option<&Self>) -> Self {
         let mut read = Reading::default();
         match &files.shipped {
             Some(shipped) => read.files(shipped, Source::Shipped),
             None => read.built_in(),
         }
         read.files(&files.local, Source::Local);
+        for (manifest, _) in read.manifests.values_mut() {
+            if manifest.peer == Peers::Word(PeerWord::Agent) {
+                declare(manifest, scrapes);
+            }
+        }
         let none = BTreeMap::new();
         let switches = files.switches.as_ref();
         let is_on = |name: &str, source| {
@@ -305,6 +313,8 @@ impl Reading {
 
 #[cfg(test)]
 mod tests {
+    use candor_model::Level;
+
     use super::*;
 
     fn file(name: &str, rest: &str) -> ProviderFile {
@@ -343,7 +353,7 @@ mod tests {
             file("by-user", "peer = { uid = [5] }"),
             file("by-user-and-exe", "peer = { uid = [6], executable = [\"/usr/bin/c\"] }"),
         ];
-        let registry = Registry::new(&files(local, &[]), None);
+        let registry = Registry::new(&files(local, &[]), &[], None);
         let who = |caller: Caller| name_of(registry.recognise(&caller, &Origin::default()));
         assert_eq!(who(socket(5, &[1], None)), Some("by-user"));
         assert_eq!(who(socket(9, &[1, 7], None)), Some("by-group"));
@@ -363,7 +373,7 @@ mod tests {
             file("by-scope", "peer = \"any\"\nscope = [\"shop.cart\"]"),
             file("by-token", &format!("peer = \"any\"\ntoken_sha256 = \"{digest}\"")),
         ];
-        let registry = Registry::new(&files(local, &[]), None);
+        let registry = Registry::new(&files(local, &[]), &[], None);
         let who = |caller: &Caller, origin: &Origin<'_>| {
             name_of(registry.recognise(caller, origin)).map(str::to_owned)
         };
@@ -385,21 +395,21 @@ mod tests {
             let on = registry.providers().iter().filter(|provider| provider.is_on());
             on.map(|provider| provider.manifest().name.clone()).collect::<Vec<_>>()
         };
-        assert_eq!(on(&Registry::new(&files(local.clone(), &[]), None)), ["mine"]);
+        assert_eq!(on(&Registry::new(&files(local.clone(), &[]), &[], None)), ["mine"]);
         let switches = [("mine", false), ("cli", true), ("application", true)];
         assert_eq!(
-            on(&Registry::new(&files(local.clone(), &switches), None)),
+            on(&Registry::new(&files(local.clone(), &switches), &[], None)),
             ["cli", "application"]
         );
         let unclear = ProviderFiles { switches: Err("odd".into()), ..files(local, &[]) };
-        let registry = Registry::new(&unclear, None);
+        let registry = Registry::new(&unclear, &[], None);
         assert_eq!((on(&registry), registry.trouble()), (vec![], Some("odd")));
     }
 
     #[test]
     fn application_is_asked_last_and_takes_what_nobody_declares() {
         let local = vec![file("zebra", "peer = \"any\"\nservice_name = [\"zebra\"]")];
-        let registry = Registry::new(&files(local, &[("application", true)]), None);
+        let registry = Registry::new(&files(local, &[("application", true)]), &[], None);
         let caller = Caller::loopback();
         assert_eq!(name_of(registry.recognise(&caller, &service("zebra"))), Some("zebra"));
         assert_eq!(name_of(registry.recognise(&caller, &service("x"))), Some("application"));
@@ -411,24 +421,53 @@ mod tests {
     fn a_local_manifest_stands_in_place_of_a_shipped_one_also_when_it_is_broken() {
         let broken =
             ProviderFile { file: "providers.d/cli.toml".into(), text: Ok("name = ".into()) };
-        let registry = Registry::new(&files(vec![broken], &[("cli", true)]), None);
+        let registry = Registry::new(&files(vec![broken], &[("cli", true)]), &[], None);
         assert!(registry.provider("cli").is_none());
         assert_eq!((registry.broken()[0].name.as_str(), registry.broken().len()), ("cli", 1));
         let other =
             ProviderFile { file: "providers.d/x.toml".into(), ..file("y", "peer = { uid = [0] }") };
-        let registry = Registry::new(&files(vec![other], &[]), None);
+        let registry = Registry::new(&files(vec![other], &[]), &[], None);
         let said = registry.broken()[0].findings[0].to_string();
         assert!(said.contains("is called y: call the file y.toml"), "{said}");
     }
 
     #[test]
     fn counts_go_on_when_the_manifests_are_read_again() {
-        let read = |previous| Registry::new(&files(vec![], &[("cli", true)]), previous);
+        let read = |previous| Registry::new(&files(vec![], &[("cli", true)]), &[], previous);
         let first = read(None);
         first.provider("cli").unwrap().counts().refuse(Reason::Level);
         first.strangers().refuse(Reason::UnknownProvider);
         let second = read(Some(&first));
         assert_eq!(second.provider("cli").unwrap().counts().refused(Reason::Level), 1);
         assert_eq!(second.strangers().refused(Reason::UnknownProvider), 1);
+    }
+
+    #[test]
+    fn as_prometheus_only_the_agent_speaks_and_of_what_is_listed() {
+        let scrape = |metric: &str, label: &str, level| ScrapeConfig {
+            name: "node".into(),
+            address: ([127, 0, 0, 1], 9100).into(),
+            path: "/metrics".into(),
+            interval: ScrapeConfig::INTERVAL,
+            metrics: vec![metric.into()],
+            labels: vec![label.into()],
+            level,
+        };
+        let scrapes = [
+            scrape("node_load1", "cpu", Level::Enhanced),
+            scrape("node_load1", "mode", Level::Full),
+            scrape("disk_*", "disk", Level::Basic),
+        ];
+        let switches = [("prometheus", true), ("application", true)];
+        let registry = Registry::new(&files(vec![], &switches), &scrapes, None);
+        let who = |caller: &Caller| name_of(registry.recognise(caller, &service("node")));
+        assert_eq!(who(&Caller::agent()), Some("prometheus"));
+        assert_eq!(who(&Caller::loopback()), Some("application"));
+        let manifest = registry.provider("prometheus").unwrap().manifest();
+        let load = manifest.event(Kind::Metric, "node_load1").unwrap();
+        assert_eq!((load.level, load.fields.len()), (Level::Full, 2));
+        assert_eq!(manifest.event(Kind::Metric, "disk_used").unwrap().level, Level::Basic);
+        assert!(manifest.event(Kind::Metric, "other").is_none());
+        assert!(manifest.event(Kind::Log, "node_load1").is_none());
     }
 }

@@ -10,6 +10,7 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("cli", include_str!("../shipped/cli.toml")),
     ("deployment", include_str!("../shipped/deployment.toml")),
     ("image-builder", include_str!("../shipped/image-builder.toml")),
+    ("prometheus", include_str!("../shipped/prometheus.toml")),
 ];
 
 #[cfg(test)]

@@ -4,31 +4,43 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use candor_model::Level;
 use candor_pipeline::catalog::{Difference, Format, difference, render};
+use candor_providers::{Manifest, Provider};
+use serde_json::Value;
 
 use crate::cli::{CatalogAction, CatalogFormat, CatalogOptions};
 use crate::context::Context;
 use crate::failure::{FAILED, Failure};
 use crate::shown::Shown;
 
-pub(crate) fn run(context: &Context, options: &CatalogOptions) -> Result<Shown, Failure> {
+mod local;
+
+pub(crate) async fn run(context: &Context, options: &CatalogOptions) -> Result<Shown, Failure> {
     match &options.action {
         Some(CatalogAction::Diff { old }) => diff(old),
-        None => Ok(show(context, options)),
+        None => show(context, options).await,
     }
 }
 
-fn show(context: &Context, options: &CatalogOptions) -> Shown {
-    let format = match options.format {
-        CatalogFormat::Json => Format::Json,
-        CatalogFormat::Markdown => Format::Markdown,
-        CatalogFormat::Table => Format::Table,
-    };
-    if context.json() {
-        let facts = serde_json::from_str(&render(options.level, Format::Json)).unwrap_or_default();
-        return Shown { json: vec![facts], ..Shown::default() };
+async fn show(context: &Context, options: &CatalogOptions) -> Result<Shown, Failure> {
+    let (level, format) = (options.level, options.format);
+    let (registry, on) = local::manifests(context).await?;
+    let manifests = registry.providers().iter().map(Provider::manifest);
+    let told = manifests.filter(|one| on.contains(&one.name) && local::is_told(one, level));
+    if context.json() || format == CatalogFormat::Json {
+        let mut facts: Value =
+            serde_json::from_str(&render(level, Format::Json)).unwrap_or_default();
+        facts["providers"] = told.map(|manifest| local::object(manifest, level)).collect();
+        let text = format!("{facts:#}\n");
+        return Ok(Shown { text, json: vec![facts], ..Shown::default() });
     }
-    Shown { text: render(options.level, format), ..Shown::default() }
+    let (mut text, append): (_, fn(&Manifest, Level) -> String) = match format {
+        CatalogFormat::Markdown => (render(level, Format::Markdown), local::markdown),
+        _ => (render(level, Format::Table), local::table),
+    };
+    text.extend(told.map(|manifest| append(manifest, level)));
+    Ok(Shown { text, ..Shown::default() })
 }
 
 fn diff(old: &Path) -> Result<Shown, Failure> {

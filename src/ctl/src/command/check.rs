@@ -72,7 +72,7 @@ fn manifest(path: &Path) -> Checked {
 /// Adds the manifests that the administrator added, and the switches.
 fn with_manifests(context: &Context, mut checked: Checked) -> Checked {
     let files = ProviderFiles::for_caller(&context.layout);
-    let registry = Registry::new(&files, None);
+    let registry = Registry::new(&files, &[], None);
     checked.files.extend(files.local.iter().map(|file| file.file.clone()));
     checked.findings.extend(registry.broken().iter().flat_map(|broken| broken.findings.clone()));
     if let Some(why) = registry.trouble() {

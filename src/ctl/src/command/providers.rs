@@ -51,7 +51,8 @@ async fn switch(context: &Context, name: String, enabled: bool) -> Result<Shown,
 
 /// The registry of this host's files, as this user may read them.
 pub(crate) fn registry(context: &Context) -> Registry {
-    Registry::new(&ProviderFiles::for_caller(&context.layout), None)
+    let files = ProviderFiles::for_caller(&context.layout);
+    Registry::new(&files, &context.snapshot().config.scrapes, None)
 }
 
 /// Writes the switch that the next daemon reads.

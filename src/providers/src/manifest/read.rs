@@ -7,10 +7,12 @@ use candor_model::{Class, Kind};
 use candor_policy::{Finding, Findings};
 use toml::de::{DeTable, DeValue};
 
-use super::{Event, Field, FieldKind, Manifest, Parser, Peers};
+use super::{Event, Field, FieldKind, Manifest, Parser, PeerWord, Peers};
 
 /// The only manifest that may take any event.
 const OPEN: &str = "application";
+/// The only manifest as which the agent itself speaks; `[[scrape]]` declares what it may tell.
+const SCRAPED: &str = "prometheus";
 /// What [`Parser::ModuleDeployment`] gives.
 const PARTS: [&str; 6] = ["tool", "kind", "module", "version", "suffix", "attribution_id"];
 
@@ -59,7 +61,14 @@ impl Check<'_> {
                 "only the provider application may take any event: declare the events",
             );
         }
-        if manifest.events.is_empty() && !manifest.any_event {
+        let is_agents = manifest.peer == Peers::Word(PeerWord::Agent);
+        if is_agents && manifest.name != SCRAPED {
+            self.error(
+                &["peer"],
+                "only the provider prometheus is the agent's own: name who may speak",
+            );
+        }
+        if manifest.events.is_empty() && !manifest.any_event && !is_agents {
             self.error(&["name"], "declares no event: add [[event]]");
         }
         let rate = [("peer", manifest.rate.peer), ("user", manifest.rate.user)];
@@ -91,7 +100,7 @@ impl Check<'_> {
                     "names nobody: state uid, gid or executable, or write \"any\"",
                 );
             }
-            Peers::Any(_) if !manifest.any_event && is_for_all(manifest) => {
+            Peers::Word(PeerWord::Any) if !manifest.any_event && is_for_all(manifest) => {
                 let problem =
                     "recognises every program: state service_name, scope or token_sha256 too";
                 self.error(&["peer"], problem);

@@ -4,15 +4,6 @@ use candor_model::{Class, Kind, Level};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-/// The word `any`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub enum Any {
-    /// Every local program.
-    #[serde(rename = "any")]
-    Any,
-}
-
 /// A record of the largest size that a program should send.
 pub(super) const fn max_bytes() -> usize {
     64 << 10

@@ -68,8 +68,10 @@ pub(super) fn parts(root: &Path) -> Vec<Part> {
         file(root.join("etc/candor/agent.toml"), 0o644),
         file(root.join("etc/sudoers.d/candor"), 0o440),
     ];
-    let policies = fs::read_dir(root.join("etc/candor/policy.d")).into_iter().flatten().flatten();
-    parts.extend(policies.map(|entry| file(entry.path(), 0o644)));
+    for place in ["etc/candor/policy.d", "etc/candor/providers.d"] {
+        let files = fs::read_dir(root.join(place)).into_iter().flatten().flatten();
+        parts.extend(files.map(|entry| file(entry.path(), 0o644)));
+    }
     parts.extend([Part::Known, Part::Enabled, Part::Running]);
     parts
 }
