@@ -25,6 +25,7 @@ mod many;
 mod misbehaviour;
 mod off;
 mod outage;
+mod played;
 mod preview;
 mod providers;
 #[cfg(target_os = "linux")]

@@ -75,6 +75,12 @@ pub enum Command {
     View(ViewOptions),
     /// Every event and field that can ever leave.
     Catalog(CatalogOptions),
+    /// Tell a program's event through the agent.
+    ///
+    /// A provider that is on must declare the event. Works while `[ingest]` is off. `DO_NOT_TRACK`, and the opt-out
+    /// that the provider's manifest names (an environment variable, a key of the program's configuration, a flag
+    /// of the program that runs this command), silence it: that is no failure.
+    Emit(EmitOptions),
     /// The local programs that may speak through the agent, their state and their counts.
     ///
     /// A shipped provider is off until it is enabled; one that was added in etc/candor/providers.d is on
@@ -353,6 +359,29 @@ pub enum CatalogFormat {
     Json,
     /// Markdown.
     Markdown,
+}
+
+/// Options of `emit`.
+#[derive(Debug, Args)]
+pub struct EmitOptions {
+    /// The event; `-` reads events from standard input, one JSON object a line: `event`, `attributes`, and where
+    /// there are any `time`, `trace_id`, `span_id`.
+    pub event: String,
+    /// Its fields as key=value; `-` reads them from standard input, one JSON object for each event.
+    #[arg(value_name = "KEY=VALUE")]
+    pub fields: Vec<String>,
+    /// What the program calls itself; else as its provider is called.
+    #[arg(long, value_name = "NAME")]
+    pub service: Option<String>,
+    /// The trace that it belongs to, 32 hexadecimal digits.
+    #[arg(long, value_name = "ID")]
+    pub trace_id: Option<String>,
+    /// The span that it belongs to, 16 hexadecimal digits.
+    #[arg(long, value_name = "ID")]
+    pub span_id: Option<String>,
+    /// How long to try again what comes too fast.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    pub wait: std::time::Duration,
 }
 
 /// Options of `providers`.

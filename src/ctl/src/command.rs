@@ -8,6 +8,7 @@ mod csv;
 mod delete;
 mod diagnose;
 mod events;
+mod emit;
 mod explain;
 mod export;
 mod flush;
@@ -48,6 +49,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Shown, Failure> {
         Command::Events(options) => events::run(&context, &options).await,
         Command::View(options) => view::run(&context, &options).await,
         Command::Catalog(options) => catalog::run(&context, &options).await,
+        Command::Emit(options) => emit::run(&context, &options).await,
         Command::Providers(options) => providers::run(&context, options.action).await,
         Command::Delete(options) => delete::run(&context, &options).await,
         Command::Export(options) => export::export(&context, &options).await,
