@@ -6,6 +6,10 @@ use candor_model::{Level, Pin};
 use candor_policy::Url;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod programs;
+
+pub use programs::{EmitOptions, ProvidersAction, ProvidersOptions};
+
 /// See and steer the Candor agent on this host.
 ///
 /// Exit codes: 0 done, 1 failed, 2 usage, 3 refused by policy, 4 not permitted, 69 the daemon does not
@@ -359,52 +363,6 @@ pub enum CatalogFormat {
     Json,
     /// Markdown.
     Markdown,
-}
-
-/// Options of `emit`.
-#[derive(Debug, Args)]
-pub struct EmitOptions {
-    /// The event; `-` reads events from standard input, one JSON object a line: `event`, `attributes`, and where
-    /// there are any `time`, `trace_id`, `span_id`.
-    pub event: String,
-    /// Its fields as key=value; `-` reads them from standard input, one JSON object for each event.
-    #[arg(value_name = "KEY=VALUE")]
-    pub fields: Vec<String>,
-    /// What the program calls itself; else as its provider is called.
-    #[arg(long, value_name = "NAME")]
-    pub service: Option<String>,
-    /// The trace that it belongs to, 32 hexadecimal digits.
-    #[arg(long, value_name = "ID")]
-    pub trace_id: Option<String>,
-    /// The span that it belongs to, 16 hexadecimal digits.
-    #[arg(long, value_name = "ID")]
-    pub span_id: Option<String>,
-    /// How long to try again what comes too fast.
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
-    pub wait: std::time::Duration,
-}
-
-/// Options of `providers`.
-#[derive(Debug, Args)]
-pub struct ProvidersOptions {
-    /// What to do in place of showing them.
-    #[command(subcommand)]
-    pub action: Option<ProvidersAction>,
-}
-
-/// The commands of `providers`.
-#[derive(Debug, Subcommand)]
-pub enum ProvidersAction {
-    /// Let a provider speak; it counts within a second.
-    Enable {
-        /// Its name.
-        name: String,
-    },
-    /// Let it be silent; it counts within a second. What already waits is not taken back.
-    Disable {
-        /// Its name.
-        name: String,
-    },
 }
 
 /// Options of `diagnose`.
