@@ -45,6 +45,10 @@ const MIRROR_REST: Duration = Duration::from_mins(10);
 const SHRINK_STEP: i64 = 256;
 
 thread_local! {
+    #[cfg_attr(
+        windows,
+        expect(clippy::missing_const_for_thread_local, reason = "it is const; that target's lint misses it")
+    )]
     /// Pages in the log, as `SQLite` told after the last commit. There is one store a thread.
     static LOG_PAGES: Cell<u64> = const { Cell::new(0) };
 }

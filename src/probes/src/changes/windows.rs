@@ -15,7 +15,7 @@ impl Sources {
 
     pub(super) async fn sign(&self) {
         if self.0.is_empty() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 
