@@ -132,7 +132,7 @@ fn serve(
             scm.tell(ServiceState::StopPending, ServiceExitCode::NO_ERROR);
             tracing::info!("stopping on the service control manager's word");
         };
-        let outcome = prepared.run(ready, ended, reloads).await;
+        let outcome = Box::pin(prepared.run(ready, ended, reloads)).await;
         starting.store(false, Ordering::Release);
         outcome
     })

@@ -184,33 +184,26 @@ async fn single(context: &Context, seq: u64) -> Result<Shown, Failure> {
 
 fn detail_text(detail: &EventDetail) -> String {
     let event = &detail.event;
-    let mut text = text(std::slice::from_ref(event));
-    if let Some(request) = event.request {
-        text += &format!("left with entry {request} of the journal\n");
-    }
+    let mut lines = vec![text(std::slice::from_ref(event)).trim_end().to_owned()];
+    lines.extend(event.request.map(|entry| format!("left with entry {entry} of the journal")));
     for field in &detail.fields {
         let value = match &field.value {
             Value::String(text) => text.clone(),
             other => other.to_string(),
         };
-        text += &format!("\n{} = {value}\n", field.name);
+        lines.push(format!("\n{} = {value}", field.name));
         let level = field.level.map(|level| format!("level {level}"));
         let facts: Vec<String> = [level, field.class.clone()].into_iter().flatten().collect();
         if !facts.is_empty() {
-            text += &format!("  {}\n", facts.join(", "));
+            lines.push(format!("  {}", facts.join(", ")));
         }
-        if let Some(words) = &field.text {
-            text += &format!("  {words}\n");
-        }
+        lines.extend(field.text.as_ref().map(|words| format!("  {words}")));
     }
     let purpose = detail.fields.iter().find_map(|field| field.purpose.as_ref());
-    if let Some(purpose) = purpose {
-        text += &format!("\ncollected for: {purpose}\n");
-    }
-    if let Some(bytes) = &detail.bytes {
-        text += &format!("bytes (protobuf, base64): {bytes}\n");
-    }
-    text
+    lines.extend(purpose.map(|purpose| format!("\ncollected for: {purpose}")));
+    let bytes = detail.bytes.as_ref();
+    lines.extend(bytes.map(|bytes| format!("bytes (protobuf, base64): {bytes}")));
+    lines.join("\n") + "\n"
 }
 
 #[cfg(test)]

@@ -89,7 +89,10 @@ fn walk(way: &str, value: &Value, fields: &mut Fields) {
             }
         }
         Value::Array(items) => {
-            items.iter().for_each(|item| walk(&format!("{way}[]"), item, fields));
+            let way = format!("{way}[]");
+            for item in items {
+                walk(&way, item, fields);
+            }
         }
         leaf => {
             fields.entry(way.to_owned()).or_insert_with(|| leaf.clone());
