@@ -138,7 +138,8 @@ fn logs_metrics_and_spans_of_a_program_arrive_with_its_resource_its_boot_and_the
     assert!(log.to_string().contains("mail to <email>") && !log.to_string().contains("eve@"));
     let trace = collector.trace(TRACE);
     let names: Vec<&str> = trace.iter().map(|record| record["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["shop.order", "shop.handle"]);
+    assert_eq!(names, ["shop.order", "shop.handle", "shop.orders"]);
+    assert_eq!(trace[2]["points"][0]["exemplars"][0]["trace_id"], TRACE, "{}", trace[2]);
     assert_eq!(provider(&agent, "shop")["accepted"], 3);
 }
 

@@ -167,7 +167,7 @@ enum QueryCommand {
         #[command(flatten)]
         args: QueryArgs,
     },
-    /// One trace: its spans, logs and metrics in the order of time
+    /// One trace: its spans, logs and events, and the metrics whose exemplars name it, in the order of time
     Trace {
         /// The trace id: 32 hexadecimal digits
         id: String,

@@ -39,6 +39,8 @@ pub(crate) struct Row {
     pub(crate) time: i64,
     /// Trace that it belongs to.
     pub(crate) trace_id: Option<String>,
+    /// Traces that its exemplars were measured in, each once.
+    pub(crate) exemplars: Vec<String>,
     /// The codec's JSON object of the record.
     pub(crate) json: String,
     /// What its resource tells about the host.
@@ -54,9 +56,12 @@ pub(crate) struct HostFacts {
     pub(crate) os: Option<String>,
 }
 
-/// Values that one record may hold: attributes, list items, points, buckets. A value of two bytes on
+/// Values that one record may hold: attributes, list items, points, buckets, exemplars. A value of two bytes on
 /// the wire is about a kilobyte as JSON in the making, so this bounds a record at some 64 MB.
 const MAX_VALUES: usize = 65_536;
+
+/// Hexadecimal digits of a trace id.
+const TRACE_DIGITS: usize = 32;
 
 /// A record with more values than are taken.
 #[derive(Debug, thiserror::Error)]
@@ -94,7 +99,9 @@ impl Rows {
         let uid = record.uid.take().filter(|uid| !uid.is_empty());
         let uid = uid.unwrap_or_else(|| self.derived_uid(&record, &sender.digest, &json));
         let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let exemplars = traces(&record.points);
         self.bytes += size_of::<Row>() + json.len() + uid.len() + record.name.len();
+        self.bytes += exemplars.len() * (size_of::<String>() + TRACE_DIGITS);
         self.bytes += length(&record.install_id) + length(&record.boot_id);
         self.done.push(Row {
             seq: record.seq.and_then(|seq| i64::try_from(seq).ok()),
@@ -108,6 +115,7 @@ impl Rows {
             boot_id: record.boot_id,
             name: record.name,
             trace_id: record.trace_id,
+            exemplars,
         });
         Ok(())
     }
@@ -178,12 +186,27 @@ impl HostFacts {
     }
 }
 
+/// The traces that these points' exemplars name, as `query trace` can ask for them.
+fn traces(points: &[DecodedPoint]) -> Vec<String> {
+    let exemplars = points.iter().flat_map(|point| &point.exemplars);
+    let named = exemplars.filter_map(|exemplar| exemplar.trace_id.as_ref());
+    let mut traces: Vec<String> = named.filter(|id| id.len() == TRACE_DIGITS).cloned().collect();
+    traces.sort_unstable();
+    traces.dedup();
+    traces
+}
+
 fn values(record: &DecodedRecord) -> usize {
     let own = attributes(&record.attributes);
     let points: usize = record.points.iter().map(|p| attributes(&p.attributes) + point(p)).sum();
+    let exemplars = record.points.iter().flat_map(|point| &point.exemplars);
+    let exemplars: usize = exemplars.map(|exemplar| 1 + attributes(&exemplar.attributes)).sum();
     let body = record.log.as_ref().and_then(|log| log.body.as_ref()).map_or(0, value);
     let events = record.span.iter().flat_map(|span| &span.events);
-    own + points + body + events.map(|event| 1 + attributes(&event.attributes)).sum::<usize>()
+    own + points
+        + exemplars
+        + body
+        + events.map(|event| 1 + attributes(&event.attributes)).sum::<usize>()
 }
 
 fn attributes(pairs: &[(String, Value)]) -> usize {
@@ -213,7 +236,9 @@ fn point(point: &DecodedPoint) -> usize {
 mod tests {
     use candor_otlp::{Part, decode_request, request_body};
     use opentelemetry_proto::tonic::logs::v1::LogRecord;
-    use opentelemetry_proto::tonic::metrics::v1::{Gauge, Metric, NumberDataPoint, metric::Data};
+    use opentelemetry_proto::tonic::metrics::v1::{
+        Exemplar, Gauge, Metric, NumberDataPoint, metric::Data,
+    };
     use prost::Message as _;
 
     use super::*;
@@ -293,5 +318,14 @@ mod tests {
         };
         assert!(push(MAX_VALUES).is_ok());
         assert!(push(MAX_VALUES + 1).is_err());
+        let with_exemplars = |count| {
+            let exemplars = vec![Exemplar::default(); count];
+            let data_points = vec![NumberDataPoint { exemplars, ..NumberDataPoint::default() }];
+            let metric =
+                Metric { data: Some(Data::Gauge(Gauge { data_points })), ..Metric::default() };
+            Rows::default().push(request(Kind::Metric, &[metric.encode_to_vec()]).remove(0))
+        };
+        assert!(with_exemplars(MAX_VALUES - 1).is_ok());
+        assert!(with_exemplars(MAX_VALUES).is_err());
     }
 }

@@ -190,13 +190,16 @@ mod tests {
     use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
     use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, any_value};
     use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
-    use opentelemetry_proto::tonic::metrics::v1::{Gauge, Metric, NumberDataPoint, metric::Data};
+    use opentelemetry_proto::tonic::metrics::v1::{
+        Exemplar, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram,
+        HistogramDataPoint, Metric, NumberDataPoint, exemplar, metric::Data,
+    };
     use opentelemetry_proto::tonic::trace::v1::{Span, Status, span};
     use proptest::prelude::*;
 
     use super::*;
     use crate::encode::{int, text};
-    use crate::{Part, Resource as Sender, request_body, seal};
+    use crate::{DecodedExemplar, Part, PointValue, Resource as Sender, request_body, seal};
 
     fn log() -> LogRecord {
         LogRecord {
@@ -305,6 +308,53 @@ mod tests {
         let starts: Vec<_> = record.points.iter().map(|point| point.start).collect();
         assert_eq!(starts, [None, Some(UnixNanos(5))]);
         assert_eq!((record.time, record.points[0].value.as_ref()), (UnixNanos(9), None));
+    }
+
+    #[test]
+    fn the_points_of_every_kind_are_read_with_their_exemplars() {
+        let traced = Exemplar {
+            time_unix_nano: 4,
+            trace_id: vec![0xab; 16],
+            span_id: vec![1; 8],
+            filtered_attributes: vec![int("n", 3)],
+            value: Some(exemplar::Value::AsDouble(0.5)),
+        };
+        let exemplars = vec![traced, Exemplar::default()];
+        let number = NumberDataPoint { exemplars: exemplars.clone(), ..NumberDataPoint::default() };
+        let explicit =
+            HistogramDataPoint { exemplars: exemplars.clone(), ..HistogramDataPoint::default() };
+        let exponential =
+            ExponentialHistogramDataPoint { exemplars, ..ExponentialHistogramDataPoint::default() };
+        let expected = [
+            DecodedExemplar {
+                time: UnixNanos(4),
+                value: Some(PointValue::Double(0.5)),
+                trace_id: Some("ab".repeat(16)),
+                span_id: Some("01".repeat(8)),
+                attributes: vec![("n".to_owned(), Value::Int(3))],
+            },
+            DecodedExemplar {
+                time: UnixNanos(0),
+                value: None,
+                trace_id: None,
+                span_id: None,
+                attributes: vec![],
+            },
+        ];
+        let histogram = Histogram { data_points: vec![explicit], ..Histogram::default() };
+        let exponential = ExponentialHistogram {
+            data_points: vec![exponential],
+            ..ExponentialHistogram::default()
+        };
+        for data in [
+            Data::Gauge(Gauge { data_points: vec![number] }),
+            Data::Histogram(histogram),
+            Data::ExponentialHistogram(exponential),
+        ] {
+            let metric = Metric { data: Some(data), ..Metric::default() };
+            let record = decode_body(Kind::Metric, &metric.encode_to_vec()).unwrap();
+            assert_eq!(record.points[0].exemplars, expected);
+        }
     }
 
     #[test]

@@ -102,6 +102,23 @@ pub struct DecodedPoint {
     pub time: UnixNanos,
     /// Its value; `None` when the sender says that there is none.
     pub value: Option<PointValue>,
+    /// Measurements that stand for the others of the point.
+    pub exemplars: Vec<DecodedExemplar>,
+}
+
+/// One measurement of a point, with the trace that it was made in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DecodedExemplar {
+    /// When it was made.
+    pub time: UnixNanos,
+    /// What was measured: a whole number, or one with a fraction.
+    pub value: Option<PointValue>,
+    /// Trace that it was made in, 32 lower-case hexadecimal digits.
+    pub trace_id: Option<String>,
+    /// Span that it was made in, 16 lower-case hexadecimal digits.
+    pub span_id: Option<String>,
+    /// Attributes that the point does not have.
+    pub attributes: Vec<(String, Value)>,
 }
 
 /// The value of a point.

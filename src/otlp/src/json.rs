@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! every record   name, level, kind, time (RFC 3339), attributes
-//! a metric       unit, points: [{attributes, start, time, value}]
+//! a metric       unit, points: [{attributes, start, time, value, exemplars}]
+//! an exemplar    time, value; where known trace_id, span_id, attributes
 //! where known    trace_id, span_id; body, severity (plain logs); parent_span_id, end, … (spans)
 //! ```
 //!
@@ -15,7 +16,7 @@ use candor_model::{Kind, UnixNanos, Value};
 use jiff::Timestamp;
 use serde_json::{Map, Value as Json, json};
 
-use crate::{Buckets, DecodedPoint, DecodedRecord, PointValue};
+use crate::{Buckets, DecodedExemplar, DecodedPoint, DecodedRecord, PointValue};
 
 /// The record's object. The caller may add what it knows beside it.
 #[must_use]
@@ -31,11 +32,7 @@ pub fn to_json(record: &DecodedRecord) -> Map<String, Json> {
         put("unit", record.unit.as_deref().into());
         put("points", record.points.iter().map(point).collect());
     }
-    for (key, id) in [("trace_id", &record.trace_id), ("span_id", &record.span_id)] {
-        if let Some(id) = id {
-            put(key, id.as_str().into());
-        }
-    }
+    ids(&record.trace_id, &record.span_id, &mut object);
     log_facts(record, &mut object);
     span_facts(record, &mut object);
     object
@@ -80,7 +77,29 @@ fn point(point: &DecodedPoint) -> Json {
     }
     object.insert("time".to_owned(), time(point.time));
     object.insert("value".to_owned(), point.value.as_ref().map_or(Json::Null, point_value));
+    if !point.exemplars.is_empty() {
+        object.insert("exemplars".to_owned(), point.exemplars.iter().map(exemplar).collect());
+    }
     object.into()
+}
+
+fn exemplar(exemplar: &DecodedExemplar) -> Json {
+    let mut object = Map::new();
+    object.insert("time".to_owned(), time(exemplar.time));
+    object.insert("value".to_owned(), exemplar.value.as_ref().map_or(Json::Null, point_value));
+    ids(&exemplar.trace_id, &exemplar.span_id, &mut object);
+    if !exemplar.attributes.is_empty() {
+        object.insert("attributes".to_owned(), attributes(&exemplar.attributes));
+    }
+    object.into()
+}
+
+fn ids(trace: &Option<String>, span: &Option<String>, object: &mut Map<String, Json>) {
+    for (key, id) in [("trace_id", trace), ("span_id", span)] {
+        if let Some(id) = id {
+            object.insert(key.to_owned(), id.as_str().into());
+        }
+    }
 }
 
 fn point_value(value: &PointValue) -> Json {
@@ -214,6 +233,7 @@ mod tests {
             start: Some(UnixNanos(1_000_000_000)),
             time: UnixNanos(2_000_000_000),
             value,
+            exemplars: Vec::new(),
         };
         let histogram = ExponentialHistogram {
             count: 2,
@@ -223,13 +243,20 @@ mod tests {
             offset: -1,
             buckets: vec![2],
         };
+        let exemplar = DecodedExemplar {
+            time: UnixNanos(3_000_000_000),
+            value: Some(PointValue::Int(1)),
+            trace_id: Some("t".to_owned()),
+            span_id: None,
+            attributes: vec![],
+        };
         let metric = DecodedRecord {
             name: "system.test".to_owned(),
             unit: Some("By".to_owned()),
             points: vec![
                 point(Some(PointValue::Int(4))),
                 point(Some(PointValue::Exponential(Box::new(histogram), None))),
-                DecodedPoint { start: None, ..point(None) },
+                DecodedPoint { start: None, exemplars: vec![exemplar], ..point(None) },
             ],
             ..record(Kind::Metric)
         };
@@ -252,5 +279,9 @@ mod tests {
         );
         assert_eq!(object["points"][2]["value"], Json::Null);
         assert_eq!(object["points"][2].get("start"), None);
+        assert_eq!(
+            object["points"][2]["exemplars"],
+            json!([{ "time": "1970-01-01T00:00:03Z", "value": 1, "trace_id": "t" }])
+        );
     }
 }

@@ -38,8 +38,8 @@ pub use decode::{
     decode_frame, decode_request, name_of, places,
 };
 pub use decoded::{
-    Buckets, DecodedPoint, DecodedRecord, LogFacts, PointValue, ResourceAttributes, SpanEvent,
-    SpanFacts,
+    Buckets, DecodedExemplar, DecodedPoint, DecodedRecord, LogFacts, PointValue,
+    ResourceAttributes, SpanEvent, SpanFacts,
 };
 pub use encode::{Stamp, encode};
 pub use file::{End, FileEntry, FileError, FileReader, FileWriter, Form, MAX_ENTRY};

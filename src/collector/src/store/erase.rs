@@ -16,6 +16,8 @@
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 use sha2::{Digest as _, Sha256};
 
+use super::schema;
+
 /// Numbers from the first to the last, both included.
 pub(crate) type Range = (i64, i64);
 
@@ -72,8 +74,7 @@ fn remember(db: &Connection, install_id: &str, ranges: &[Range]) -> rusqlite::Re
 
 /// The numbers of a host that were deleted, in order; none in a store that never deleted.
 pub(crate) fn ranges(db: &Connection, install_id: &str) -> rusqlite::Result<Vec<Range>> {
-    let exists = "SELECT count(*) FROM sqlite_schema WHERE name = 'erased'";
-    if db.query_row(exists, [], |row| row.get::<_, i64>(0))? == 0 {
+    if !schema::has(db, "erased")? {
         return Ok(Vec::new());
     }
     let find = "SELECT first, last FROM erased WHERE host = ?1 ORDER BY first";
@@ -116,7 +117,80 @@ fn joined(mut ranges: Vec<Range>) -> Vec<Range> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use candor_model::Kind;
+
+    use super::super::{Inserts, Reader, StoreError};
     use super::*;
+    use crate::row::{HostFacts, Row};
+
+    /// A metric with exemplars of the traces `one` and `two`.
+    fn metric(host: &str, seq: i64) -> Row {
+        Row {
+            install_id: Some(host.to_owned()),
+            boot_id: None,
+            seq: Some(seq),
+            uid: format!("u-{seq}"),
+            level: None,
+            kind: Kind::Metric,
+            name: "m".to_owned(),
+            time: 5,
+            trace_id: None,
+            exemplars: vec!["one".to_owned(), "two".to_owned()],
+            json: "{}".to_owned(),
+            host: Arc::new(HostFacts::default()),
+        }
+    }
+
+    /// The hosts whose records a trace has.
+    fn trace(path: &std::path::Path, id: &str) -> Vec<String> {
+        let mut hosts = Vec::new();
+        let reader = Reader::open(path).unwrap();
+        let take = |record: &super::super::Stored<'_>| {
+            hosts.push(record.install_id.unwrap_or_default().to_owned());
+            Ok::<_, StoreError>(())
+        };
+        reader.trace(id, take).unwrap();
+        hosts
+    }
+
+    #[test]
+    fn the_traces_that_a_hosts_exemplars_name_go_with_it_and_no_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s.db");
+        let mut db = schema::open_to_write(&path, None).unwrap();
+        for host in ["h1", "h2"] {
+            Inserts::new(&db).unwrap().batch(&[metric(host, 1), metric(host, 2)]).unwrap();
+        }
+        assert_eq!(trace(&path, "one"), ["h1", "h1", "h2", "h2"]);
+        assert_eq!(erase(&mut db, "h1").unwrap().ranges, [(1, 2)]);
+        assert_eq!(trace(&path, "two"), ["h2", "h2"]);
+        let left = "SELECT count(*) FROM exemplars";
+        assert_eq!(db.query_row(left, [], |row| row.get::<_, i64>(0)).unwrap(), 4);
+    }
+
+    #[test]
+    fn a_store_that_was_made_before_exemplars_is_read_and_takes_them_from_then_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s.db");
+        let db = schema::open_to_write(&path, None).unwrap();
+        db.execute_batch(
+            "DROP TRIGGER exemplars_go_with_their_record; DROP TABLE exemplars; DROP TABLE erased",
+        )
+        .unwrap();
+        let span = Row { trace_id: Some("one".to_owned()), ..metric("old", 1) };
+        let old = "INSERT INTO hosts VALUES (7, 'old', 1, 1, NULL, NULL);
+            INSERT INTO records VALUES (9, 7, 'u-1', NULL, 1, NULL, 2, 's', 4, 1, 'one', '{}')";
+        db.execute_batch(old).unwrap();
+        drop(db);
+        assert_eq!(trace(&path, "one"), ["old"]);
+        let mut db = schema::open_to_write(&path, None).unwrap();
+        Inserts::new(&db).unwrap().batch(&[span, metric("new", 1)]).unwrap();
+        assert_eq!(trace(&path, "one"), ["old", "new"]);
+        erase(&mut db, "new").unwrap();
+        assert_eq!((trace(&path, "one").len(), trace(&path, "two").len()), (1, 0));
+    }
 
     #[test]
     fn numbers_become_the_fewest_ranges() {

@@ -92,16 +92,13 @@ impl Reader {
         stream(&mut statement, &bound, take)
     }
 
-    /// The records of one trace in the order of time.
+    /// The records of one trace, and the metrics whose exemplars name it, in the order of time.
     pub(crate) fn trace<E: From<StoreError>>(
         &self,
         id: &str,
         take: impl FnMut(&Stored<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM records r JOIN hosts h ON h.id = r.host
-             WHERE r.trace_id = :id ORDER BY r.time, r.id"
-        );
+        let sql = trace_sql(schema::has(&self.db, "exemplars").map_err(read)?);
         let mut statement = self.db.prepare(&sql).map_err(read)?;
         stream(&mut statement, named_params! { ":id": id }, take)
     }
@@ -138,6 +135,22 @@ fn records_sql(filter: &Filter) -> String {
         "SELECT {COLUMNS} FROM hosts h CROSS JOIN records r WHERE {} {HOST_THEN_SEQ}",
         wanted.join(" AND ")
     )
+}
+
+/// Each half comes in order from its index, and SQLite merges them: a record is in one of them only,
+/// since a metric has no trace id of its own.
+fn trace_sql(has_exemplars: bool) -> String {
+    let own = format!(
+        "SELECT {COLUMNS}, r.id AS record FROM records r CROSS JOIN hosts h ON h.id = r.host
+         WHERE r.trace_id = :id"
+    );
+    let named = COLUMNS.replace("r.time", "e.time");
+    let named = format!(
+        "SELECT {named}, e.record FROM exemplars e CROSS JOIN records r ON r.id = e.record
+         CROSS JOIN hosts h ON h.id = r.host WHERE e.trace_id = :id"
+    );
+    let halves = if has_exemplars { format!("{own} UNION ALL {named}") } else { own };
+    format!("{halves} ORDER BY time, record")
 }
 
 fn stream<E: From<StoreError>>(
@@ -198,9 +211,10 @@ mod tests {
         let path = dir.path().join("s.db");
         let db = schema::open_to_write(&path, None).unwrap();
         let some = || Some("x".to_owned());
-        for (host, name) in [(None, None), (some(), None), (None, some()), (some(), some())] {
-            let sql = format!("EXPLAIN QUERY PLAN {}", records_sql(&Filter { host, name }));
-            let mut statement = db.prepare(&sql).unwrap();
+        let filters = [(None, None), (some(), None), (None, some()), (some(), some())];
+        let filters = filters.map(|(host, name)| records_sql(&Filter { host, name }));
+        for sql in filters.into_iter().chain([true, false].map(trace_sql)) {
+            let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
             let mut rows = statement.raw_query();
             while let Some(row) = rows.next().unwrap() {
                 let step: String = row.get(3).unwrap();

@@ -6,12 +6,15 @@
 //!            unique (host, uid)              a record is stored once
 //!            (host, seq), (name, host, seq)  `query records`, `query gaps` stream without sorting
 //!            (trace_id, time)                `query trace`, only rows that have one
+//! exemplars  trace_id, time, record -> records.id
+//!            the traces that a metric's exemplars name, for `query trace`; goes with its record
 //! erased   what was deleted at a host's request, and must not come back (erase.rs)
 //! ```
 //! Times are nanoseconds since 1970 in UTC. An id is unique within its host, so that one host cannot
 //! take another's ids and so keep its records out.
 //!
 //! # Invariants
+//! - `exemplars` and `erased` came later: a writer adds them to an older store, a reader does without.
 //! - `application_id` says that the file is ours, `user_version` which shape it has; a file of
 //!   another kind or of a later shape is refused, never changed.
 //! - WAL with synchronous=FULL: a commit that returned survives a power cut.
@@ -58,6 +61,20 @@ CREATE INDEX records_by_seq ON records (host, seq);
 CREATE INDEX records_by_name ON records (name, host, seq);
 CREATE INDEX records_by_trace ON records (trace_id, time) WHERE trace_id IS NOT NULL;
 ";
+/// `time` is the record's, so that both indexes of a trace give its records in one order. A trigger and
+/// not a cascade: it also works for whoever deletes with foreign keys off.
+const EXEMPLARS: &str = "
+CREATE TABLE IF NOT EXISTS exemplars (
+    trace_id TEXT NOT NULL,
+    time     INTEGER NOT NULL,
+    record   INTEGER NOT NULL,
+    PRIMARY KEY (trace_id, time, record)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS exemplars_by_record ON exemplars (record);
+CREATE TRIGGER IF NOT EXISTS exemplars_go_with_their_record AFTER DELETE ON records BEGIN
+    DELETE FROM exemplars WHERE record = old.id;
+END;
+";
 
 /// Opens the store for the writer; makes it where there is none.
 pub(super) fn open_to_write(path: &Path, max_bytes: Option<u64>) -> Result<Connection, StoreError> {
@@ -71,7 +88,9 @@ pub(super) fn open_to_write(path: &Path, max_bytes: Option<u64>) -> Result<Conne
          PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY;",
     )
     .map_err(fail)?;
-    make(&db).and_then(|()| db.execute_batch(super::erase::TABLE)).map_err(fail)?;
+    make(&db).map_err(fail)?;
+    db.execute_batch(EXEMPLARS).map_err(fail)?;
+    db.execute_batch(super::erase::TABLE).map_err(fail)?;
     if let Some(max_bytes) = max_bytes {
         let page: i64 = db.pragma_query_value(None, "page_size", |row| row.get(0)).map_err(fail)?;
         let pages = i64::try_from(max_bytes).unwrap_or(i64::MAX) / page.max(1);
@@ -92,6 +111,12 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     db.busy_timeout(BUSY).map_err(fail)?;
     check(&db, path, Absent::IsForeign)?;
     Ok(db)
+}
+
+/// Whether the store has a table that earlier ones do not have.
+pub(super) fn has(db: &Connection, table: &str) -> rusqlite::Result<bool> {
+    let find = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1";
+    db.query_row(find, [table], |row| row.get(0))
 }
 
 #[derive(Clone, Copy, PartialEq)]

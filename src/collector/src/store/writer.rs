@@ -33,6 +33,7 @@ INSERT INTO records
     (host, uid, boot_id, seq, level, kind, name, time, received, trace_id, json)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
 ON CONFLICT (host, uid) DO NOTHING";
+const INSERT_EXEMPLAR: &str = "INSERT INTO exemplars (trace_id, time, record) VALUES (?1, ?2, ?3)";
 
 /// Writes until every handle is gone, then closes the file.
 pub(super) fn run(mut db: Connection, mut tasks: mpsc::Receiver<Task>) {
@@ -92,6 +93,7 @@ pub(crate) struct Inserts<'a> {
     db: &'a Connection,
     host: Statement<'a>,
     record: Statement<'a>,
+    exemplar: Statement<'a>,
     received: i64,
 }
 
@@ -99,7 +101,8 @@ impl<'a> Inserts<'a> {
     /// For a transaction that the caller has begun.
     pub(crate) fn new(db: &'a Connection) -> rusqlite::Result<Self> {
         let (host, record) = (db.prepare(INSERT_HOST)?, db.prepare(INSERT_RECORD)?);
-        Ok(Self { db, host, record, received: now() })
+        let exemplar = db.prepare(INSERT_EXEMPLAR)?;
+        Ok(Self { db, host, record, exemplar, received: now() })
     }
 }
 
@@ -116,22 +119,32 @@ impl Inserts<'_> {
             }
             let host = self.host(run)?;
             for row in run.iter().filter(|row| !is_erased(row)) {
-                self.record.execute(params![
-                    host,
-                    row.uid,
-                    row.boot_id,
-                    row.seq,
-                    row.level,
-                    row.kind as u8,
-                    row.name,
-                    row.time,
-                    self.received,
-                    row.trace_id,
-                    row.json,
-                ])?;
+                self.row(host, row)?;
             }
         }
         Ok(())
+    }
+
+    fn row(&mut self, host: i64, row: &Row) -> rusqlite::Result<()> {
+        let stored = self.record.execute(params![
+            host,
+            row.uid,
+            row.boot_id,
+            row.seq,
+            row.level,
+            row.kind as u8,
+            row.name,
+            row.time,
+            self.received,
+            row.trace_id,
+            row.json,
+        ])?;
+        if stored == 0 {
+            return Ok(()); // it was there already, and so are its traces
+        }
+        let record = self.db.last_insert_rowid();
+        let mut traces = row.exemplars.iter();
+        traces.try_for_each(|id| self.exemplar.execute((id, row.time, record)).map(drop))
     }
 
     /// The number of the host that sent these rows, whose line then says what they told.

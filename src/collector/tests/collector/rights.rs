@@ -10,7 +10,7 @@ use candor_model::{InstallKey, Kind};
 use candor_otlp::{End, FileWriter, Form};
 use serde_json::{Value as Json, json};
 
-use crate::client::{Answer, Client, head, logs};
+use crate::client::{Answer, Client, envelope, head, logs};
 use crate::server::{Running, program, query};
 
 fn key(name: &str) -> InstallKey {
@@ -69,15 +69,19 @@ async fn a_host_that_asks_is_forgotten_without_a_trace_and_gets_it_signed() {
     for host in [mine.id(), other.id()] {
         client.post(Kind::Log, "", &logs(&host, (1..=400).chain(403..=405))).await.unwrap();
     }
-    assert!(is_stored(&dir, &mine.id()), "or this test finds nothing");
+    let trace = "cd".repeat(16);
+    let metric = crate::wire::metric_of_trace([0xcd; 16]);
+    client.post(Kind::Metric, "", &envelope(Kind::Metric, &mine.id(), &metric)).await.unwrap();
+    assert!(is_stored(&dir, &mine.id()) && is_stored(&dir, &trace), "or this test finds nothing");
     let answer = ask(&mut client, &request(&mine.id(), &mine, "n1")).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     let receipt = verified(&answer.text(), &dir);
     assert_eq!(receipt["purpose"], "deletion");
     assert_eq!((&receipt["install_id"], &receipt["nonce"]), (&json!(mine.id()), &json!("n1")));
-    assert_eq!(receipt["records"], 403);
+    assert_eq!(receipt["records"], 404, "with the metric, which has no number");
     assert_eq!(receipt["accepted"], json!([[1, 400], [403, 405]]));
     assert!(!is_stored(&dir, &mine.id()), "a byte of it is left in the store or its log");
+    assert!(!is_stored(&dir, &trace), "a trace that its metric named is left");
     assert!(is_stored(&dir, &other.id()), "the other host's records are its own");
     assert_eq!(server.records().len(), 403);
     let hosts = query(&dir, &["hosts", "--json"]);

@@ -4,7 +4,7 @@ use candor_model::Kind;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::metrics::v1::{
-    Gauge, Metric, NumberDataPoint, metric::Data, number_data_point,
+    Exemplar, Gauge, Metric, NumberDataPoint, exemplar, metric::Data, number_data_point,
 };
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::json;
@@ -34,6 +34,13 @@ fn span() -> Span {
         end_time_unix_nano: 1_700_000_000_000_000_500,
         ..Span::default()
     }
+}
+
+/// A metric's row whose exemplar names a trace.
+pub(crate) fn metric_of_trace(trace: [u8; 16]) -> Vec<u8> {
+    let exemplars = vec![Exemplar { trace_id: trace.to_vec(), ..Exemplar::default() }];
+    let data_points = vec![NumberDataPoint { exemplars, ..NumberDataPoint::default() }];
+    row(&Metric { data: Some(Data::Gauge(Gauge { data_points })), ..Metric::default() })
 }
 
 fn metric() -> Metric {
@@ -108,6 +115,57 @@ async fn a_metric_keeps_its_unit_and_points_and_a_trace_is_found_by_its_id() {
     let trace = query(server.dir.path(), &["trace", "--json", &"AB".repeat(16)]);
     let kinds: Vec<_> = trace.iter().map(|record| record["kind"].clone()).collect();
     assert_eq!(kinds, ["log", "span"], "in the order of time");
+}
+
+#[tokio::test]
+async fn a_metric_is_found_by_the_trace_of_its_exemplar_once_and_like_the_other_records() {
+    let server = Running::start().await;
+    let mut client = server.client().await;
+    let measured = |trace: &[u8]| Exemplar {
+        trace_id: trace.to_vec(),
+        span_id: vec![1; 8],
+        time_unix_nano: 4,
+        filtered_attributes: vec![text("who", "me")],
+        value: Some(exemplar::Value::AsInt(7)),
+    };
+    let point = |time, traces: &[&[u8]]| NumberDataPoint {
+        time_unix_nano: time,
+        exemplars: traces.iter().copied().map(measured).collect(),
+        ..NumberDataPoint::default()
+    };
+    // Named twice in one point and again in another; one of another trace; one of none, and a broken one.
+    let points = [
+        point(5, &[&TRACE, &TRACE, &[1; 16]]),
+        point(6, &[&TRACE, &[], &[0xab; 15]]),
+        point(4, &[]),
+    ];
+    let data = Data::Gauge(Gauge { data_points: points.into() });
+    let named = Metric { name: "m".to_owned(), data: Some(data), ..Metric::default() };
+    let log =
+        |time| LogRecord { trace_id: TRACE.to_vec(), time_unix_nano: time, ..LogRecord::default() };
+    let logs = [row(&log(5)), row(&log(7))].concat();
+    for _ in 0..2 {
+        for (kind, rows) in
+            [(Kind::Metric, row(&named)), (Kind::Metric, row(&metric())), (Kind::Log, logs.clone())]
+        {
+            let answer = client.post(kind, "", &envelope(kind, "h1", &rows)).await.unwrap();
+            assert_eq!(answer.status, 200, "{}", answer.text());
+        }
+    }
+    let found = |trace: &str| query(server.dir.path(), &["trace", "--json", trace]);
+    let trace = found(&"ab".repeat(16));
+    let kinds: Vec<_> = trace.iter().map(|record| record["kind"].clone()).collect();
+    assert_eq!(kinds, ["log", "metric", "log"], "in the order of time");
+    let point = &trace[1]["points"][0];
+    assert_eq!(point["exemplars"].as_array().unwrap().len(), 3);
+    let first = json!({
+        "time": "1970-01-01T00:00:00.000000004Z", "value": 7, "trace_id": "ab".repeat(16),
+        "span_id": "01".repeat(8), "attributes": { "who": "me" },
+    });
+    assert_eq!(point["exemplars"][0], first);
+    assert_eq!(trace[1]["points"][2].get("exemplars"), None);
+    assert_eq!(found(&"01".repeat(16)).len(), 1);
+    assert_eq!(found(&"02".repeat(16)).len(), 0);
 }
 
 #[tokio::test]

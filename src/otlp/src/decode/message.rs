@@ -6,14 +6,14 @@
 use candor_model::{ExponentialHistogram, Instrument, Kind, Level, UnixNanos, Value};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::metrics::v1::{
-    ExponentialHistogramDataPoint, HistogramDataPoint, Metric, NumberDataPoint, SummaryDataPoint,
-    exponential_histogram_data_point, metric::Data, number_data_point,
+    Exemplar, ExponentialHistogramDataPoint, HistogramDataPoint, Metric, NumberDataPoint,
+    SummaryDataPoint, exemplar, exponential_histogram_data_point, metric::Data, number_data_point,
 };
 use opentelemetry_proto::tonic::trace::v1::Span;
 
 use super::value::{pairs, take_int, take_text, value};
 use crate::decoded::{LogFacts, SpanEvent};
-use crate::{Buckets, DecodedPoint, DecodedRecord, PointValue, SpanFacts, keys};
+use crate::{Buckets, DecodedExemplar, DecodedPoint, DecodedRecord, PointValue, SpanFacts, keys};
 
 pub(super) fn log(log: LogRecord) -> DecodedRecord {
     let time =
@@ -108,8 +108,8 @@ fn points(data: Data) -> (Option<Instrument>, Vec<DecodedPoint>) {
     }
 }
 
-fn all<P>(points: Vec<P>, read: fn(P) -> DecodedPoint) -> Vec<DecodedPoint> {
-    points.into_iter().map(read).collect()
+fn all<M, D>(messages: Vec<M>, read: fn(M) -> D) -> Vec<D> {
+    messages.into_iter().map(read).collect()
 }
 
 fn number(point: NumberDataPoint) -> DecodedPoint {
@@ -121,6 +121,20 @@ fn number(point: NumberDataPoint) -> DecodedPoint {
             number_data_point::Value::AsInt(number) => PointValue::Int(number),
             number_data_point::Value::AsDouble(number) => PointValue::Double(number),
         }),
+        exemplars: all(point.exemplars, exemplar),
+    }
+}
+
+fn exemplar(exemplar: Exemplar) -> DecodedExemplar {
+    DecodedExemplar {
+        time: UnixNanos(exemplar.time_unix_nano),
+        value: exemplar.value.map(|value| match value {
+            exemplar::Value::AsInt(number) => PointValue::Int(number),
+            exemplar::Value::AsDouble(number) => PointValue::Double(number),
+        }),
+        trace_id: hex(&exemplar.trace_id),
+        span_id: hex(&exemplar.span_id),
+        attributes: pairs(exemplar.filtered_attributes),
     }
 }
 
@@ -139,6 +153,7 @@ fn exponential(point: ExponentialHistogramDataPoint) -> DecodedPoint {
         start: known(point.start_time_unix_nano),
         time: UnixNanos(point.time_unix_nano),
         value: Some(PointValue::Exponential(Box::new(histogram), buckets(point.negative))),
+        exemplars: all(point.exemplars, exemplar),
     }
 }
 
@@ -157,6 +172,7 @@ fn explicit(point: HistogramDataPoint) -> DecodedPoint {
             bounds: point.explicit_bounds,
             counts: point.bucket_counts,
         }),
+        exemplars: all(point.exemplars, exemplar),
     }
 }
 
@@ -170,6 +186,7 @@ fn summary(point: SummaryDataPoint) -> DecodedPoint {
             sum: point.sum,
             quantiles: point.quantile_values.iter().map(|q| (q.quantile, q.value)).collect(),
         }),
+        exemplars: Vec::new(),
     }
 }
 
