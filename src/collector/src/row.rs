@@ -56,8 +56,8 @@ pub(crate) struct HostFacts {
     pub(crate) os: Option<String>,
 }
 
-/// Values that one record may hold: attributes, list items, points, buckets, exemplars. A value of two bytes on
-/// the wire is about a kilobyte as JSON in the making, so this bounds a record at some 64 MB.
+/// Values that one record may hold: attributes, list items, points, buckets, exemplars. A value of two
+/// bytes on the wire is about a kilobyte as JSON in the making, so this bounds a record at some 64 MB.
 const MAX_VALUES: usize = 65_536;
 
 /// Hexadecimal digits of a trace id.
@@ -203,10 +203,8 @@ fn values(record: &DecodedRecord) -> usize {
     let exemplars: usize = exemplars.map(|exemplar| 1 + attributes(&exemplar.attributes)).sum();
     let body = record.log.as_ref().and_then(|log| log.body.as_ref()).map_or(0, value);
     let events = record.span.iter().flat_map(|span| &span.events);
-    own + points
-        + exemplars
-        + body
-        + events.map(|event| 1 + attributes(&event.attributes)).sum::<usize>()
+    let events: usize = events.map(|event| 1 + attributes(&event.attributes)).sum();
+    own + points + exemplars + body + events
 }
 
 fn attributes(pairs: &[(String, Value)]) -> usize {

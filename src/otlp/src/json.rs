@@ -32,7 +32,7 @@ pub fn to_json(record: &DecodedRecord) -> Map<String, Json> {
         put("unit", record.unit.as_deref().into());
         put("points", record.points.iter().map(point).collect());
     }
-    ids(&record.trace_id, &record.span_id, &mut object);
+    ids(record.trace_id.as_deref(), record.span_id.as_deref(), &mut object);
     log_facts(record, &mut object);
     span_facts(record, &mut object);
     object
@@ -87,17 +87,17 @@ fn exemplar(exemplar: &DecodedExemplar) -> Json {
     let mut object = Map::new();
     object.insert("time".to_owned(), time(exemplar.time));
     object.insert("value".to_owned(), exemplar.value.as_ref().map_or(Json::Null, point_value));
-    ids(&exemplar.trace_id, &exemplar.span_id, &mut object);
+    ids(exemplar.trace_id.as_deref(), exemplar.span_id.as_deref(), &mut object);
     if !exemplar.attributes.is_empty() {
         object.insert("attributes".to_owned(), attributes(&exemplar.attributes));
     }
     object.into()
 }
 
-fn ids(trace: &Option<String>, span: &Option<String>, object: &mut Map<String, Json>) {
+fn ids(trace: Option<&str>, span: Option<&str>, object: &mut Map<String, Json>) {
     for (key, id) in [("trace_id", trace), ("span_id", span)] {
         if let Some(id) = id {
-            object.insert(key.to_owned(), id.as_str().into());
+            object.insert(key.to_owned(), id.into());
         }
     }
 }
