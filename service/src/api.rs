@@ -195,7 +195,8 @@ impl Service for Api {
     }
 
     async fn providers(&self, _peer: &Peer) -> Result<Providers, Refusal> {
-        Ok(crate::providers::told(&self.board.providers()))
+        let told = crate::providers::told(&self.board.providers());
+        Ok(Providers { ingest_trouble: self.board.ingest_trouble(), ..told })
     }
 
     async fn switch_provider(

@@ -38,6 +38,7 @@ pub(crate) struct Board {
     view: RefCell<Option<View>>,
     rest: RefCell<Rest>,
     trouble: RefCell<Option<String>>,
+    ingest_trouble: RefCell<Option<String>>,
     providers: Providers,
     /// By the boot clock.
     pub(crate) started: Duration,
@@ -51,7 +52,8 @@ impl Board {
         let (snapshot, rest) = (RefCell::new(snapshot), RefCell::new(rest));
         let (view, trouble) = (RefCell::default(), RefCell::default());
         let providers = Providers::default();
-        Rc::new(Self { snapshot, view, rest, trouble, providers, started, clock })
+        let ingest_trouble = RefCell::default();
+        Rc::new(Self { snapshot, view, rest, trouble, ingest_trouble, providers, started, clock })
     }
 
     /// The policy that holds.
@@ -86,6 +88,15 @@ impl Board {
 
     pub(crate) fn set_trouble(&self, trouble: Option<String>) {
         self.trouble.replace(trouble);
+    }
+
+    /// Why local programs cannot be heard where the configuration says.
+    pub(crate) fn ingest_trouble(&self) -> Option<String> {
+        self.ingest_trouble.borrow().clone()
+    }
+
+    pub(crate) fn set_ingest_trouble(&self, trouble: Option<String>) {
+        self.ingest_trouble.replace(trouble);
     }
 
     pub(crate) fn set_snapshot(&self, snapshot: Arc<Snapshot>) {

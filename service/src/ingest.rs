@@ -40,6 +40,10 @@ impl Agent for Front {
     fn terms(&self) -> Terms {
         terms(&self.0)
     }
+
+    fn set_trouble(&self, trouble: Option<String>) {
+        self.0.set_ingest_trouble(trouble);
+    }
 }
 
 /// What holds for local programs at this moment.

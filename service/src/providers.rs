@@ -67,12 +67,13 @@ pub(crate) fn is_on(registry: &Registry, asked: &ProviderRequest) -> Result<bool
     Err(refusal.remedy("`agentctl providers` lists them"))
 }
 
-/// What `GET /v1/providers` answers.
+/// What `GET /v1/providers` answers, as far as the registry knows.
 pub(crate) fn told(registry: &Registry) -> Told {
     let mut providers: Vec<ProviderStatus> = registry.providers().iter().map(status).collect();
     providers.extend(registry.broken().iter().map(broken));
     Told {
         trouble: registry.trouble().map(str::to_owned),
+        ingest_trouble: None,
         providers,
         unmatched: by_reason(|reason| registry.strangers().refused(reason)),
     }

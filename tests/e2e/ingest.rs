@@ -239,6 +239,27 @@ fn the_ways_in_follow_the_configuration_and_are_shut_without_it() {
 }
 
 #[test]
+fn a_port_that_somebody_else_has_is_named_until_another_is_configured() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let collector = Collector::start();
+    let settings = Settings::to(&collector, 2);
+    let at =
+        |address: &str| settings.clone().table("ingest", &format!("otlp_http = \"{address}\""));
+    let agent = Agent::start(&at(&address));
+    let trouble = || agent.ctl(&["providers", "--json"]).json()["ingest_trouble"].clone();
+    eventually("the port is named", || trouble().as_str()?.contains(&address).then_some(()));
+    let told = agent.ctl(&["providers"]);
+    assert!(told.stdout.contains(&format!("heard on {address}: choose another")), "{told:?}");
+    agent.configure(&at("127.0.0.1:0"));
+    eventually("another port is had", || trouble().is_null().then_some(()));
+    agent.configure(&at(&address));
+    eventually("the port is named again", || trouble().as_str().map(drop));
+    agent.configure(&settings);
+    eventually("nothing is asked for", || trouble().is_null().then_some(()));
+}
+
+#[test]
 fn an_event_on_the_control_endpoint_is_judged_and_kept_as_one_over_otlp() {
     let collector = Collector::start();
     let agent = agent(&collector, 2);

@@ -62,6 +62,10 @@ pub trait Agent: 'static {
 
     /// What holds at this moment.
     fn terms(&self) -> Terms;
+
+    /// Why programs cannot be heard where the settings say; `None` where they are, or where they say
+    /// nowhere. Told whenever that may have changed.
+    fn set_trouble(&self, trouble: Option<String>);
 }
 
 /// What a desk is made of.

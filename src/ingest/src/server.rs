@@ -7,7 +7,7 @@
 //!   room is told to come again.
 //! - Without a place to listen on it holds no memory and no timer.
 //!
-//! On failure: a place that cannot be had is said in the log and tried again each minute.
+//! On failure: a place that cannot be had is said to the agent and in the log, and tried again each minute.
 
 use std::collections::HashMap;
 use std::error::Error as _;
@@ -47,6 +47,7 @@ pub async fn serve<A: Agent>(
     loop {
         let wanted = settings.borrow_and_update().clone();
         let mut server = if wanted == Settings::default() {
+            agent.set_trouble(None);
             None
         } else {
             Some(Server::open(&wanted, limits, Rc::clone(&agent)).await)
@@ -91,14 +92,14 @@ struct Server<A> {
 
 impl<A: Agent> Server<A> {
     async fn open(settings: &Settings, limits: Limits, agent: Rc<A>) -> Self {
-        let (places, is_lame) = match Places::open(settings).await {
-            Ok(places) => (places, false),
-            Err(error) => {
-                let cause = error.source().map(ToString::to_string).unwrap_or_default();
-                tracing::error!(%error, cause, "tried again in a minute");
-                (Places::default(), true)
-            }
-        };
+        let opened = Places::open(settings).await;
+        let trouble = opened.as_ref().err().map(|error| {
+            let cause = error.source().map(ToString::to_string).unwrap_or_default();
+            tracing::error!(%error, cause, "tried again in a minute");
+            if cause.is_empty() { error.to_string() } else { format!("{error} ({cause})") }
+        });
+        let (places, is_lame) = (opened.unwrap_or_default(), trouble.is_some());
+        agent.set_trouble(trouble);
         Self {
             shop: Rc::new(Shop::new(agent, limits)),
             places,

@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 pub struct Providers {
     /// Why all of them are off, where the switches cannot be understood.
     pub trouble: Option<String>,
+    /// Why programs cannot be heard where `[ingest]` says; null where they are, or where it says nowhere.
+    pub ingest_trouble: Option<String>,
     /// By name; the one that takes anything last.
     pub providers: Vec<ProviderStatus>,
     /// Records of programs that no provider matched, by reason.

@@ -108,6 +108,7 @@ fn without_daemon(context: &Context) -> Providers {
     });
     Providers {
         trouble: registry.trouble().map(str::to_owned),
+        ingest_trouble: None,
         providers: providers.chain(broken).collect(),
         unmatched: BTreeMap::new(),
     }
@@ -146,6 +147,9 @@ fn text(told: &Providers) -> String {
     for problem in told.providers.iter().flat_map(|provider| &provider.problems) {
         let _ = writeln!(text, "error: {problem}");
     }
+    if let Some(trouble) = &told.ingest_trouble {
+        let _ = writeln!(text, "error: {trouble}");
+    }
     if let Some(trouble) = &told.trouble {
         let _ = writeln!(text, "all are off, since the switches cannot be understood: {trouble}");
     }
@@ -174,9 +178,14 @@ mod tests {
             problems: vec!["mine.toml:1:1: name: is wrong".into()],
             ..ProviderStatus::default()
         };
-        let told = Providers { providers: vec![on, broken], ..Providers::default() };
+        let told = Providers {
+            providers: vec![on, broken],
+            ingest_trouble: Some("cannot be heard".into()),
+            ..Providers::default()
+        };
         let text = text(&told);
-        for said in ["cli       on", "7 rate", "mine      unusable", "error: mine.toml:1:1"] {
+        let errors = ["error: mine.toml:1:1", "error: cannot be heard"];
+        for said in ["cli       on", "7 rate", "mine      unusable"].into_iter().chain(errors) {
             assert!(text.contains(said), "{said}: {text}");
         }
     }
