@@ -105,3 +105,11 @@ pub struct Effective {
     /// Why the level is what it is.
     pub explanation: Explanation,
 }
+
+impl Effective {
+    /// Whether no log record may be collected, at whatever level (`LimitDiagnosticLogCollection`).
+    #[must_use]
+    pub fn limits_logs(&self) -> bool {
+        self.words.limit_diagnostic_log_collection == Some(true)
+    }
+}

@@ -323,9 +323,8 @@ const fn journal_bounds(config: &Config) -> Bounds {
 
 /// What the probes are told of this installation.
 fn probe_settings(identity: &Identity, layout: &Layout) -> candor_probes::Settings {
-    let pseudonyms = identity.pseudonyms.clone();
     candor_probes::Settings {
-        pseudonym: Arc::new(move |domain, value| pseudonyms.id(domain, value)),
+        pseudonym: Arc::clone(&identity.ids),
         forecast_file: Some(layout.forecast_file()),
         crashes_file: Some(layout.crashes_file()),
         ..candor_probes::Settings::default()

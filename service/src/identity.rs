@@ -10,16 +10,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use candor_model::Kind;
+use candor_pipeline::{keyed_boot, keyed_ids};
 use candor_platform::{boot_id, random_bytes, total_bytes, write_atomic};
 use candor_policy::{Config, UploadConfig};
-use candor_privacy::Pseudonyms;
+use candor_probes::Pseudonym;
 use candor_spool::{Framing, Settings, Spool};
 
 use crate::failure::Failure;
 
 /// The keyed ids of this installation and the id of this boot.
 pub(crate) struct Identity {
-    pub(crate) pseudonyms: Pseudonyms,
+    pub(crate) ids: Pseudonym,
     pub(crate) boot: Arc<str>,
 }
 
@@ -29,10 +30,10 @@ impl Identity {
     /// # Errors
     /// When a new secret cannot be made.
     pub(crate) fn load(secret_file: &Path) -> Result<Self, Failure> {
-        let pseudonyms = Pseudonyms::new(secret(secret_file)?);
+        let ids = keyed_ids(secret(secret_file)?);
         // Where the system names no boot, each start of the agent counts as one.
         let boot = boot_id().map_or_else(|| random::<16>().map(|id| hex(&id)), Ok)?;
-        Ok(Self { boot: pseudonyms.id("boot", &boot).into(), pseudonyms })
+        Ok(Self { boot: keyed_boot(&ids, &boot), ids })
     }
 }
 

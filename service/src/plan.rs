@@ -57,7 +57,7 @@ impl Plan {
                 intervals: Intervals { sample, report: interval },
                 has_receiver: has_receiver && lowering.stop.is_none(),
             },
-            limit_logs: effective.words.limit_diagnostic_log_collection == Some(true),
+            limit_logs: effective.limits_logs(),
             upload: Arc::new(UploadSettings {
                 enabled: effective.upload_enabled,
                 ceiling: effective.level.effective,

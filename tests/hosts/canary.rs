@@ -18,13 +18,19 @@ const MAIL: &str = "canary@example.org";
 const ADDRESSES: [&str; 4] = ["203.0.113.77", "2001:db8:ca:fe::77", "4D7100CB", "B80D0120FE00CA00"];
 
 fn tree() -> Tree {
+    let tree = before_crashes();
+    crashes(&tree);
+    tree
+}
+
+/// The machine before its programs crashed.
+pub(crate) fn before_crashes() -> Tree {
     let tree = laptop::tree();
     names(&tree);
     hardware(&tree);
     processes(&tree);
     sockets(&tree);
     logs(&tree);
-    crashes(&tree);
     tree
 }
 
@@ -126,7 +132,8 @@ fn logs(tree: &Tree) {
     tree.file("dev/kmsg", lines.iter().enumerate().map(record).collect::<String>());
 }
 
-fn crashes(tree: &Tree) {
+/// Two programs crash.
+pub(crate) fn crashes(tree: &Tree) {
     let boot = "0123456789abcdef0123456789abcdef";
     // The year 2100: after any first look.
     tree.file(

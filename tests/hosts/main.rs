@@ -25,10 +25,12 @@ mod hyperv;
 mod kvm;
 mod laptop;
 mod layers;
+mod sent;
 mod server;
 mod stuck;
 mod tree;
 mod vmware;
+mod volatile;
 
 use tree::Tree;
 

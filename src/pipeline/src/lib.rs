@@ -12,6 +12,7 @@
 
 mod accounts;
 pub mod catalog;
+mod keyed;
 mod pipeline;
 mod preview;
 mod settings;
@@ -19,6 +20,7 @@ mod time;
 
 pub use accounts::scrubber;
 pub use catalog::hash as catalog_hash;
+pub use keyed::{keyed_boot, keyed_ids};
 pub use pipeline::{Pipeline, PipelineSettings};
 pub use preview::{AgentFacts, preview};
 pub use settings::{resource, settings_event};

@@ -60,7 +60,22 @@ impl Pipeline {
 
     /// Reports with every probe, due or not: a preview, or the last words before the agent stops.
     pub async fn report_now(&mut self, now: Moment, level: Level) -> Vec<Draft> {
-        let records = self.runner.report_now(now, level).await;
+        let records = self.records_now(now, level).await;
+        self.encode_all(records, now, level)
+    }
+
+    /// What every probe reports, before the door.
+    pub(crate) async fn records_now(&mut self, now: Moment, level: Level) -> Vec<Record> {
+        self.runner.report_now(now, level).await
+    }
+
+    /// The drafts of those of them that may be kept at `level`.
+    pub(crate) fn encode_all(
+        &mut self,
+        records: Vec<Record>,
+        now: Moment,
+        level: Level,
+    ) -> Vec<Draft> {
         self.encoder.encode_all(records, now.wall, level)
     }
 

@@ -21,28 +21,34 @@ use crate::shown::Shown;
 use crate::table::Table;
 
 mod difference;
+mod installation;
 
 use difference::difference;
+use installation::Installation;
 
 pub(crate) async fn run(context: &Context, options: &PreviewOptions) -> Result<Shown, Failure> {
     let snapshot = context.snapshot();
     let status = context.client().status().await.ok();
+    let installation = Installation::of(&context.layout);
     let host = options.host_root.as_deref().map_or_else(Host::live, Host::new);
     if let Some([lower, higher]) = options.diff.as_deref() {
         let side = async |level: &Level| {
-            let facts = facts(&snapshot, status.as_ref(), *level);
+            let facts = facts(&installation, &snapshot, status.as_ref(), *level);
             let drafts = preview(host.clone(), *level, facts).await;
             records(&drafts, PreviewFormat::Json).map(|shown| shown.json)
         };
-        return Ok(difference(&side(lower).await?, &side(higher).await?));
+        let shown = difference(&side(lower).await?, &side(higher).await?);
+        say(&installation);
+        return Ok(shown);
     }
     let level = match (options.level, &status) {
         (Some(level), _) => level,
         (None, Some(status)) => effective(status)?,
         (None, None) => context.readable_snapshot()?.effective.level.effective,
     };
-    let facts = facts(&snapshot, status.as_ref(), level);
+    let facts = facts(&installation, &snapshot, status.as_ref(), level);
     let drafts = preview(host, level, facts).await;
+    say(&installation);
     match options.format {
         PreviewFormat::Otlp => Ok(bodies(&drafts, &snapshot, status.as_ref())),
         format => records(&drafts, format),
@@ -52,9 +58,17 @@ pub(crate) async fn run(context: &Context, options: &PreviewOptions) -> Result<S
 /// All that would be sent at level 3, for the viewer: one object a record.
 pub(crate) async fn at_full(context: &Context) -> Result<Vec<Value>, Failure> {
     let status = context.client().status().await.ok();
-    let facts = facts(&context.snapshot(), status.as_ref(), Level::Full);
+    let installation = Installation::of(&context.layout);
+    let facts = facts(&installation, &context.snapshot(), status.as_ref(), Level::Full);
     let drafts = preview(Host::live(), Level::Full, facts).await;
     Ok(records(&drafts, PreviewFormat::Json)?.json)
+}
+
+/// Says what must be known of what is shown; not among it, which is for programs too.
+fn say(installation: &Installation) {
+    if let Some(note) = installation.note() {
+        eprintln!("agentctl: {note}");
+    }
 }
 
 /// The level that holds where a daemon runs.
@@ -67,14 +81,19 @@ fn effective(status: &Status) -> Result<Level, Failure> {
 
 /// What the agent would say of itself: at this level, and with the numbers of the daemon that runs. Of
 /// settings that this user may not read nothing is said.
-fn facts(snapshot: &Snapshot, status: Option<&Status>, level: Level) -> AgentFacts {
+fn facts(
+    installation: &Installation,
+    snapshot: &Snapshot,
+    status: Option<&Status>,
+    level: Level,
+) -> AgentFacts {
     let mut settings = settings_event(&snapshot.effective);
     settings.level = Some(level.number().into());
-    let boot = status.and_then(|status| status.boot_id.clone()).unwrap_or_default();
     AgentFacts {
         settings: snapshot.effective.not_readable.is_empty().then_some(settings),
         health: Some(health(status)),
-        boot: boot.into(),
+        probes: installation.probe_settings(snapshot),
+        boot: installation.boot(status),
         off: snapshot.effective.lowering.off.clone(),
     }
 }
