@@ -63,6 +63,9 @@ impl Running {
     /// Waits until what is shown and what was sent agree; what they differed in last is printed.
     fn agrees(&self, level: u8) -> BTreeSet<String> {
         eventually("what is shown is what was sent", || {
+            // What lingers is not waited for.
+            let flushed = self.agent.ctl(&["flush", "--wait"]);
+            assert_eq!(flushed.code, Some(0), "{flushed:?}");
             let (shown, sent) = (by_name(&self.preview(level)), by_name(&self.collector.records()));
             let differences = differences(&shown, &sent);
             if differences.is_empty() {
