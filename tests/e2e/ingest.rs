@@ -100,7 +100,7 @@ const TRACE: &str = "5b8efff798038103d269b633813fc60c";
 fn logs_metrics_and_spans_of_a_program_arrive_with_its_resource_its_boot_and_their_trace() {
     let collector = Collector::start();
     let agent = agent(&collector, 2);
-    let mut program = Program::connect(&agent.root()).unwrap();
+    let mut program = Program::reach(&agent.root());
     let mut log = order(1);
     log["traceId"] = TRACE.into();
     log["spanId"] = "eee19b7ec3c1b174".into();
@@ -147,7 +147,7 @@ fn logs_metrics_and_spans_of_a_program_arrive_with_its_resource_its_boot_and_the
 fn what_the_manifest_or_the_level_does_not_admit_is_refused_by_count_and_reason() {
     let collector = Collector::start();
     let agent = agent(&collector, 2);
-    let mut program = Program::connect(&agent.root()).unwrap();
+    let mut program = Program::reach(&agent.root());
     let mut extra = order(1);
     extra["attributes"].as_array_mut().unwrap().push(text("customer", "canary-of-eve"));
     let detail = json!({"eventName": "shop.detail"});
@@ -185,7 +185,7 @@ fn an_acknowledged_record_survives_a_kill_that_follows_at_once() {
     let mut agent = prepared(&collector, 2);
     for round in 0..3 {
         agent.run();
-        let mut program = Program::connect(&agent.root()).unwrap();
+        let mut program = Program::reach(&agent.root());
         let reply =
             program.post_json("/v1/logs", &export("logs", "shop", &[order(round)])).unwrap();
         assert_eq!(reply.status, 200);
@@ -206,7 +206,7 @@ fn while_off_a_program_is_told_that_nothing_is_kept_and_nothing_is() {
     let collector = Collector::start();
     let agent = agent(&collector, 2);
     assert_eq!(agent.ctl(&["disable"]).code, Some(0));
-    let mut program = Program::connect(&agent.root()).unwrap();
+    let mut program = Program::reach(&agent.root());
     let reply =
         program.post_json("/v1/logs", &export("logs", "shop", &[order(1), order(2)])).unwrap();
     let partial = &reply.json()["partialSuccess"];

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::eventually;
+
 /// Longer than the agent takes over anything.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -57,6 +59,15 @@ impl Program {
         let stream = UnixStream::connect(root.join("run/candor/otlp.sock"))?;
         stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Self(BufReader::with_capacity(64 * 1024, stream)))
+    }
+
+    /// Connects as soon as the agent hears programs: `status` may answer a moment before.
+    ///
+    /// # Panics
+    /// When it does not come to that.
+    #[must_use]
+    pub fn reach(root: &Path) -> Self {
+        eventually("the agent hears programs", || Self::connect(root).ok())
     }
 
     /// Posts a body with these headers and reads the answer.

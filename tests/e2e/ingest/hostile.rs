@@ -42,7 +42,7 @@ const PROTOBUF: &str = "content-type: application/x-protobuf";
 const JSON: &str = "content-type: application/json";
 
 fn post(agent: &Agent, headers: &[&str], body: &[u8]) -> Reply {
-    Program::connect(&agent.root()).unwrap().post("/v1/logs", headers, body).unwrap()
+    Program::reach(&agent.root()).post("/v1/logs", headers, body).unwrap()
 }
 
 fn gzip(size: usize) -> Vec<u8> {
@@ -129,7 +129,7 @@ fn every_hostile_request_gets_its_answer_and_the_agent_keeps_its_memory_and_its_
 
 /// A body that says that it has a gigabyte, and one that never says where it ends.
 fn endless(agent: &Agent) {
-    let mut program = Program::connect(&agent.root()).unwrap();
+    let mut program = Program::reach(&agent.root());
     let head =
         |rest: &str| format!("POST /v1/logs HTTP/1.1\r\nhost: x\r\n{PROTOBUF}\r\n{rest}\r\n\r\n");
     program.write(head("content-length: 1073741824").as_bytes()).unwrap();
@@ -143,7 +143,7 @@ fn endless(agent: &Agent) {
     if let Ok(reply) = program.reply() {
         assert_eq!(reply.status, 413, "{reply:?}");
     }
-    let mut program = Program::connect(&agent.root()).unwrap();
+    let mut program = Program::reach(&agent.root());
     program.write(head("transfer-encoding: chunked").as_bytes()).unwrap();
     let chunk = [b"100000\r\n".as_slice(), &vec![0; 1 << 20], b"\r\n"].concat();
     for _ in 0..6 {
@@ -194,7 +194,7 @@ fn who_drips_or_fills_the_house_is_left_and_others_are_heard() {
     still_heard(&agent);
     drop(slow);
     let values: Value = json!({});
-    let reply = Program::connect(&agent.root()).unwrap().post_json("/v1/nothing", &values).unwrap();
+    let reply = Program::reach(&agent.root()).post_json("/v1/nothing", &values).unwrap();
     assert_eq!(reply.status, 404, "{reply:?}");
     assert!(anon(&agent) < MOST_ANON);
 }
