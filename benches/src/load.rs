@@ -103,7 +103,7 @@ const WORDS: [&str; 64] = [
 
 /// Drafts of so many bytes each, but for a few: log records with a uid and a time of their own and a
 /// text of words of a host's log, every fourth of them a number. They pack to about a third, where
-/// our own reports pack to a tenth.
+/// our own reports pack better.
 pub(crate) fn drafts(count: usize, bytes: usize, from: usize) -> Vec<Draft> {
     let boot: Arc<str> = "00000000-0000-4000-8000-000000000000".into();
     (from..from + count).map(|n| draft(n, bytes, &boot)).collect()
