@@ -69,7 +69,10 @@ fn walk(way: &str, value: &Value, found: &mut Vec<(String, String)>) {
             map.iter().for_each(|(key, value)| walk(&format!("{way}.{key}"), value, found));
         }
         Value::Array(items) => {
-            items.iter().for_each(|item| walk(&format!("{way}[]"), item, found));
+            let way = format!("{way}[]");
+            for item in items {
+                walk(&way, item, found);
+            }
         }
         leaf => found.push((way.to_owned(), leaf.to_string())),
     }
