@@ -127,11 +127,11 @@ mod tests {
             .with("nan", f64::NAN)
             .with("m", Value::Map(vec![("l".into(), Value::List(vec![true.into(), 1.into()]))]))
             .in_trace([1; 16], [2; 8])
-            .at(UNIX_EPOCH + Duration::from_nanos(7));
+            .at(UNIX_EPOCH + Duration::from_nanos(700));
         let text = request("shop", &[Queued { event, uid: "u".into() }]);
         let expected = concat!(
             r#"{"resourceLogs":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"shop"}}]},"#,
-            r#""scopeLogs":[{"scope":{"name":"candor-client"},"logRecords":[{"timeUnixNano":"7","#,
+            r#""scopeLogs":[{"scope":{"name":"candor-client"},"logRecords":[{"timeUnixNano":"700","#,
             r#""eventName":"shop.order","traceId":"01010101010101010101010101010101","#,
             r#""spanId":"0202020202020202","attributes":["#,
             r#"{"key":"log.record.uid","value":{"stringValue":"u"}},"#,

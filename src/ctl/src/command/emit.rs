@@ -286,7 +286,9 @@ mod tests {
         let mut batch = Batch::default();
         let full = (0..=MAX_RECORDS).filter_map(|_| batch.push(record("x")).unwrap()).count();
         assert_eq!((full, batch.records.len()), (1, 1));
-        assert!(batch.push(record(&"x".repeat(MAX_BYTES - 100))).unwrap().is_some());
+        let half = "x".repeat(MAX_BYTES / 2);
+        let full = [batch.push(record(&half)).unwrap(), batch.push(record(&half)).unwrap()];
+        assert_eq!(full.map(|batch| batch.map(|batch| batch.records.len())), [None, Some(2)]);
         assert!(batch.push(record(&"x".repeat(MAX_BYTES))).is_err());
     }
 
