@@ -1,27 +1,15 @@
 //! Lowering purges, raising sends nothing from before, and the owner's word is found by `explain`.
 
 use std::fs;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use candor_tests::{Agent, Collector, Settings, eventually};
 
 use crate::delivery::assert_balanced;
+use crate::waiting::{Waiting, contents};
 
 /// From the return of the command until the level must hold.
 const PROMISE: Duration = Duration::from_secs(2);
-
-/// Whether any file under `dir` contains `needle`.
-fn holds(dir: &Path, needle: &[u8]) -> bool {
-    fs::read_dir(dir).unwrap().map(Result::unwrap).any(|entry| {
-        let path = entry.path();
-        if path.is_dir() {
-            return holds(&path, needle);
-        }
-        fs::read(&path)
-            .is_ok_and(|bytes| bytes.windows(needle.len()).any(|window| window == needle))
-    })
-}
 
 #[test]
 fn lowering_to_security_leaves_nothing_above_it_on_the_disk() {
@@ -33,23 +21,17 @@ fn lowering_to_security_leaves_nothing_above_it_on_the_disk() {
         let by_level = agent.status()["events"]["by_level"].clone();
         ["0", "1", "2", "3"].iter().all(|level| by_level[level].as_u64() > Some(0)).then_some(())
     });
-    eventually("they are on the disk", || {
-        (holds(&state, b"candor.process.table") && holds(&state, b"system.cpu.time")).then_some(())
+    let waiting = eventually("they are on the disk", || {
+        Waiting::read(&state).filter(|rows| (0..=3).all(|level| rows.count(|its| its == level) > 0))
     });
 
     let outcome = agent.ctl(&["set-level", "0", "--json"]);
     let from = Instant::now();
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
     assert_eq!(outcome.json()["effective"], 0, "{outcome:?}");
-    for name in [
-        "candor.process.table",
-        "system.cpu.time",
-        "candor.device.processor",
-        "candor.telemetry.health",
-    ] {
-        assert!(!holds(&state, name.as_bytes()), "{name} is still on the disk");
-    }
+    let files = contents(&state);
     assert!(from.elapsed() < PROMISE, "the machine is too slow to tell");
+    assert_eq!(waiting.levels_in(&files), [0], "what is allowed stays, and nothing else");
 
     let status = agent.status();
     assert_balanced(&status);

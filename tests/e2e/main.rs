@@ -45,3 +45,4 @@ mod strangers;
 mod terminal;
 mod upgrade;
 mod view;
+mod waiting;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use candor_tests::{Agent, Collector, Settings, eventually};
 
 use crate::delivery::assert_balanced;
+use crate::waiting::{Waiting, contents};
 
 /// Every file under `dir` with its size and time of change.
 fn files(dir: &Path, found: &mut BTreeMap<PathBuf, (u64, SystemTime)>) {
@@ -146,24 +147,22 @@ fn without_a_daemon_disable_takes_what_waits_off_the_disk_at_once() {
     let collector = Collector::prepare();
     let mut agent = Agent::start(&Settings::to(&collector, 3));
     let dir = agent.root().join("var/lib/candor");
-    let holds = |needle: &[u8]| {
-        let files = fs::read_dir(&dir).unwrap().flatten();
-        let contents = files.map(|file| fs::read(file.path()).unwrap_or_default());
-        contents.into_iter().any(|bytes| bytes.windows(needle.len()).any(|window| window == needle))
-    };
-    eventually("records of level 2 are on the disk", || holds(b"system.cpu.time").then_some(()));
+    let waiting = eventually("records of levels 0 and 2 are on the disk", || {
+        let rows = Waiting::read(&dir)?;
+        (rows.count(|level| level == 0) > 0 && rows.count(|level| level == 2) > 0).then_some(rows)
+    });
     agent.kill();
 
     // Lowering takes what stands above the new level, and leaves the rest.
     let lowered = agent.ctl(&["set-level", "0", "--json"]);
     assert_eq!(lowered.code, Some(0), "{lowered:?}");
     assert!(lowered.json()["withdrawn"].as_u64() > Some(0), "{lowered:?}");
-    assert!(!holds(b"system.cpu.time") && holds(b"candor."), "level 2 shall go, and level 0 stay");
+    assert_eq!(waiting.levels_in(&contents(&dir)), [0], "level 2 shall go, and level 0 stay");
 
     let disabled = agent.ctl(&["disable", "--json"]);
     assert_eq!(disabled.code, Some(0), "{disabled:?}");
     assert!(disabled.json()["dropped"].as_u64() > Some(0), "{disabled:?}");
-    assert!(!holds(b"candor."), "something is still on the disk");
+    assert_eq!(waiting.levels_in(&contents(&dir)), [0; 0], "something is still on the disk");
 
     agent.run();
     let status = agent.status();

@@ -9,12 +9,11 @@ use std::time::{Duration, Instant};
 use candor_tests::{Agent, Collector, Settings, eventually};
 
 use crate::delivery::assert_balanced;
+use crate::waiting::{Waiting, contents};
 
 const PROMISE: Duration = Duration::from_secs(2);
 /// What only level 3 tells: the names of processes.
 const CANARY: &str = "canary-of-level-3";
-/// What stands only in level 2 records.
-const ENHANCED: &str = "system.cpu.time";
 const WAITING: u64 = 3000;
 
 /// A machine with many processes that all have the canary's name.
@@ -42,12 +41,6 @@ fn host(dir: &Path) {
     }
 }
 
-/// How often a text stands in any file of the directory, whatever the file is.
-fn count(dir: &Path, text: &str) -> usize {
-    let bytes = fs::read_dir(dir).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
-    bytes.map(|all| all.windows(text.len()).filter(|run| *run == text.as_bytes()).count()).sum()
-}
-
 #[test]
 fn lowering_leaves_none_of_thousands_of_waiting_records_on_the_disk() {
     let tree = tempfile::tempdir().unwrap();
@@ -65,14 +58,17 @@ fn lowering_leaves_none_of_thousands_of_waiting_records_on_the_disk() {
     assert_eq!(agent.ctl(&["flush", "--stop-probes"]).code, Some(0));
     let before = agent.status();
     let state = agent.path("var/lib/candor/x").parent().unwrap().to_owned();
-    assert!(count(&state, CANARY) > 100 && count(&state, ENHANCED) > 100, "the canaries wait");
+    let waiting = eventually("they lie on the disk", || Waiting::read(&state));
+    let rows = [2, 3].map(|level| waiting.count(|its| its == level));
+    assert!(rows.iter().all(|rows| *rows > 10), "{rows:?}");
 
     let from = Instant::now();
     let lowered = agent.ctl(&["set-level", "1", "--json"]);
     assert_eq!(lowered.code, Some(0), "{lowered:?}");
-    let found = (count(&state, CANARY), count(&state, ENHANCED));
+    let left = contents(&state);
     let took = from.elapsed();
-    assert_eq!(found, (0, 0), "after {took:?}");
+    let found = waiting.levels_in(&left);
+    assert!(found.iter().all(|level| *level <= 1), "{found:?} after {took:?}");
     assert!(took < PROMISE, "{took:?}");
 
     let after = agent.status();
