@@ -100,8 +100,19 @@ impl Browser {
         }
     }
 
-    /// One command and its answer; what the page says meanwhile is kept.
+    /// One command and its answer; what the page says meanwhile is kept. A question that a page met
+    /// while it went to the next one is asked again there.
     pub(super) fn call(&mut self, method: &str, parameters: &Value) -> Value {
+        loop {
+            let answer = self.ask(method, parameters);
+            let Some(error) = answer.get("error") else { return answer["result"].clone() };
+            let is_on_its_way = method == "Runtime.evaluate"
+                && error["message"].as_str().is_some_and(|why| why.contains("navigated"));
+            assert!(is_on_its_way, "{method}: {answer}");
+        }
+    }
+
+    fn ask(&mut self, method: &str, parameters: &Value) -> Value {
         self.next += 1;
         let mut message = json!({ "id": self.next, "method": method, "params": parameters });
         if !self.session.is_null() {
@@ -115,8 +126,7 @@ impl Browser {
             let answer = self.messages.recv_timeout(LIMIT);
             let Ok(answer) = answer else { unreachable!("{method}: {answer:?}: {}", self.log()) };
             if answer["id"] == self.next {
-                assert!(answer.get("error").is_none(), "{method}: {answer}");
-                return answer["result"].clone();
+                return answer;
             }
             self.notice(&answer);
         }

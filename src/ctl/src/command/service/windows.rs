@@ -38,6 +38,8 @@ const DESCRIPTION: &str = "Tells what its owner's level allows about this host. 
 const ACCOUNT: &str = r"NT SERVICE\candor";
 /// `ERROR_SERVICE_DOES_NOT_EXIST`.
 const NOT_THERE: i32 = 1060;
+/// `ERROR_SERVICE_MARKED_FOR_DELETE`.
+const LEAVING: i32 = 1072;
 const RESTARTS: [Duration; 3] =
     [Duration::from_secs(1), Duration::from_secs(10), Duration::from_mins(1)];
 const COUNT_ANEW: Duration = Duration::from_hours(24);
@@ -67,15 +69,16 @@ pub(super) fn install() -> Result<(String, Settings), String> {
 }
 
 pub(super) fn uninstall() -> Result<(String, Settings), String> {
+    remove_event_source().map_err(|error| format!("cannot remove the event source: {error}"))?;
+    // An installer takes the service away by itself, and leaves the rest to this program.
     let Some(service) = open(ServiceAccess::ALL_ACCESS)? else {
-        // An installer takes the service away by itself, and leaves the rest to this program.
-        remove_event_source()
-            .map_err(|error| format!("cannot remove the event source: {error}"))?;
         return Ok((format!("there is no service {NAME}"), Settings::default()));
     };
     end(&service)?;
-    service.delete().map_err(|error| told("remove the service", &error))?;
-    remove_event_source().map_err(|error| format!("cannot remove the event source: {error}"))?;
+    match service.delete() {
+        Err(error) if !is_gone(&error) => return Err(told("remove the service", &error)),
+        _ => {}
+    }
     Ok((
         format!("the service {NAME} is removed; policy, settings and state stay"),
         Settings::default(),
@@ -315,11 +318,15 @@ fn manager(access: ServiceManagerAccess) -> Result<ServiceManager, String> {
 fn open(access: ServiceAccess) -> Result<Option<Service>, String> {
     match manager(ServiceManagerAccess::CONNECT)?.open_service(NAME, access) {
         Ok(service) => Ok(Some(service)),
-        Err(windows_service::Error::Winapi(error)) if error.raw_os_error() == Some(NOT_THERE) => {
-            Ok(None)
-        }
+        Err(error) if is_gone(&error) => Ok(None),
         Err(error) => Err(told("open the service", &error)),
     }
+}
+
+/// Whether there is no service, or only somebody's handle keeps what was removed.
+fn is_gone(error: &windows_service::Error) -> bool {
+    let windows_service::Error::Winapi(error) = error else { return false };
+    matches!(error.raw_os_error(), Some(NOT_THERE | LEAVING))
 }
 
 fn needed(access: ServiceAccess) -> Result<Service, String> {
