@@ -67,6 +67,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("try", &["tests"]),
     ("tests", &[]),
+    // Only for the tests of others.
+    ("fuzz", &[]),
     ("bench", &["model", "otlp", "platform", "probes", "spool", "tests", "upload"]),
 ];
 

@@ -195,3 +195,46 @@ fn read_bounded(reader: impl Read, limit: usize) -> Result<Vec<u8>, Refusal> {
     reader.take(beyond).read_to_end(&mut bytes).map_err(Refusal::Compression)?;
     if bytes.len() > limit { Err(Refusal::TooLarge { limit }) } else { Ok(bytes) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    const LIMIT: usize = 64 << 10;
+
+    fn inflated(encoding: Encoding, bytes: &[u8]) -> Option<usize> {
+        let received = Received { bytes: bytes.to_vec(), shares: Vec::new() };
+        let form = Form { encoding, is_json: false };
+        let length = received.inflate(form, LIMIT).ok()?.len();
+        assert!(encoding == Encoding::Identity || length <= LIMIT, "{length} bytes came out");
+        (length > 0).then_some(length)
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, bytes};
+
+        let plain = b"0123456789 and so on, and so on, and so on".repeat(20);
+        let bomb = vec![0; 16 << 20];
+        let packed = [
+            gzip(&plain),
+            gzip(&bomb),
+            zstd::encode_all(&*plain, 1).unwrap(),
+            zstd::encode_all(&*bomb, 19).unwrap(),
+        ];
+        bytes("body::inflate", Says::Derived("what was packed"), &packed, |body: &[u8]| {
+            [Encoding::Identity, Encoding::Gzip, Encoding::Zstd].map(|it| inflated(it, body))
+        });
+        assert_eq!(inflated(Encoding::Gzip, &packed[0]), Some(plain.len()));
+        assert_eq!(inflated(Encoding::Gzip, &packed[1]), None, "a bomb is refused");
+        assert_eq!(inflated(Encoding::Zstd, &packed[3]), None, "a bomb is refused");
+    }
+}

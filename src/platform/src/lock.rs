@@ -76,4 +76,11 @@ mod tests {
         assert_eq!(pid_in("77\n"), Some(77));
         assert_eq!(pid_in("seventy"), None);
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text("lock::pid_in", Says::Stands, &["4711\n"], pid_in);
+    }
 }

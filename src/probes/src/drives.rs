@@ -89,4 +89,16 @@ mod tests {
         assert_eq!(family("PC-SN730"), "PC-SN730");
         assert_eq!(family("KXG60ZNV512G"), "KXG60ZNV512G");
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text(
+            "drives::family",
+            Says::Stands,
+            &["WDC WD40EFRX-68N32N0", "Samsung SSD 980 PRO 1TB"],
+            |model| family(model).to_owned(),
+        );
+    }
 }

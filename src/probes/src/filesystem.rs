@@ -279,4 +279,16 @@ mod tests {
         let many = (0..1000).map(|n| filesystem(Some(&format!("/dev/sd{n}")), "/mnt/x")).collect();
         assert_eq!(distinct(many).len(), MAX_FILESYSTEMS);
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text(
+            "filesystem::told",
+            Says::Stands,
+            &["/var/lib/docker", "/home/jane/x", "C:\\\\"],
+            told,
+        );
+    }
 }

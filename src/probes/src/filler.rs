@@ -110,4 +110,11 @@ mod tests {
         assert_eq!(fact("X570\tPro").as_deref(), Some("X570 Pro"));
         assert_eq!(fact(&"ä".repeat(300)).map(|text| text.chars().count()), Some(MAX_CHARS));
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text("filler::fact", Says::Stands, &["To be filled by O.E.M.", "Dell  Inc. 7"], fact);
+    }
 }

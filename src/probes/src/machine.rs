@@ -162,4 +162,22 @@ mod tests {
         assert_eq!(architecture("armv7l"), Some(Architecture::Arm32));
         assert_eq!(architecture("vax"), None);
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text(
+            "machine::firmware_date",
+            Says::Derived("two digits are a year of the last century"),
+            &["04/12/2024", "1/2/98"],
+            firmware_date,
+        );
+        text("machine::hypervisor_by_name", Says::Stands, &["QEMU", "VMware, Inc."], |name| {
+            (hypervisor_by_name(name, ""), hypervisor_by_name("", name))
+        });
+        text("machine::architecture", Says::Stands, &["x86_64", "armv7l"], |word| {
+            architecture(word).is_some()
+        });
+    }
 }

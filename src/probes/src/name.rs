@@ -53,4 +53,11 @@ mod tests {
         }
         assert!(Name::new(&[b'a'; 47]).is_some());
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, bytes};
+
+        bytes("name::new", Says::Stands, &[b"nvme0n1".to_vec()], Name::new);
+    }
 }

@@ -213,4 +213,11 @@ mod tests {
         let records = sheet.into_records();
         assert_eq!(values(&records, "system.network.io").len(), 2 * MAX_ADAPTERS);
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text("network::told", Says::Stands, &["enx02cafecafe01", "eth0"], told);
+    }
 }

@@ -183,4 +183,16 @@ mod tests {
         probe.reset();
         assert_eq!(probe.report(&host, at(20)).unwrap(), []);
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, bytes};
+
+        bytes(
+            "pressure::parse",
+            Says::Stands,
+            &[b"some avg10=0.00 avg60=0.00 avg300=0.00 total=12345".to_vec()],
+            |line: &[u8]| parse(line).map(|(_, total)| total),
+        );
+    }
 }

@@ -281,4 +281,11 @@ mod tests {
         assert_eq!(clean(b"a\x1b[2Jb\n"), "a\u{fffd}[2Jb\u{fffd}");
         assert_eq!(clean(b"\xff"), "\u{fffd}");
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, bytes};
+
+        bytes("processes::clean", Says::Stands, &[b"nginx: w1".to_vec()], clean);
+    }
 }

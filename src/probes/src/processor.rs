@@ -83,4 +83,16 @@ mod tests {
         assert_eq!(named("Odd @ fast"), None);
         assert_eq!(named("Odd @ 0.00GHz"), None);
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text(
+            "processor::named_frequency",
+            Says::Derived("gigahertz are hertz"),
+            &["Intel(R) Xeon(R) CPU E5-2680 @ 2.50GHz"],
+            named_frequency,
+        );
+    }
 }

@@ -309,4 +309,11 @@ mod tests {
         let host = Host::new(root.path());
         assert_eq!(ServiceUse::default().report(&host, at(0)).unwrap(), []);
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text("services::template", Says::Stands, &["CDPUserSvc_3f2a1"], template);
+    }
 }

@@ -206,4 +206,32 @@ mod tests {
         assert_eq!(chassis(table[0]), None);
         assert_eq!(chassis(&[CHASSIS, 5, 2, 0, 1, 0, 0]), None, "too short");
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, bytes};
+
+        bytes(
+            "smbios::modules",
+            Says::Derived("bytes as numbers"),
+            &[table(&[slot(16_384, 0x1A, 3200, 2933, 0), slot(0x7FFF, 0x22, 0, 0xFFFF, 65_536)])],
+            |table: &[u8]| {
+                let modules = modules(table);
+                let sum = modules.as_deref().and_then(installed);
+                (modules.map(|modules| modules.len()), sum)
+            },
+        );
+        bytes(
+            "smbios::chassis",
+            Says::Derived("bytes as numbers"),
+            &[vec![CHASSIS, 6, 2, 0, 1, 0x8A, b'x', 0, 0]],
+            chassis,
+        );
+        bytes(
+            "smbios::unwrap_raw",
+            Says::Derived("bytes as numbers"),
+            &[vec![0, 3, 3, 0, 2, 0, 0, 0, 7, 8, 9]],
+            |raw: &[u8]| unwrap_raw(raw).map(<[u8]>::len),
+        );
+    }
 }

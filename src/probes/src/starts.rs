@@ -268,4 +268,21 @@ mod tests {
             read(&start[..cut]);
         }
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, bytes};
+
+        bytes(
+            "starts::marks",
+            Says::Derived("bytes as numbers"),
+            &[vec![2; 384 * 3], vec![1; 400 * 2]],
+            |bytes: &[u8]| {
+                [384, 400].map(|size| {
+                    let marks = marks(bytes, size)?;
+                    Starts::of(&marks, UnixNanos(1_800_000_000_000_000_000)).map(|_| marks.len())
+                })
+            },
+        );
+    }
 }

@@ -210,4 +210,11 @@ mod tests {
             parse(&whole.as_bytes()[..cut]);
         }
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, bytes};
+
+        bytes("tcp::parse", Says::Stands, &[b"Tcp: RtoMin InSegs OutSegs PassiveOpens ActiveOpens RetransSegs AttemptFails\nTcp: 200 1 2 3 4 5 6\n".to_vec()], parse);
+    }
 }

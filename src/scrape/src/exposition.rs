@@ -256,4 +256,15 @@ mod tests {
             prop_assert_eq!(one(&line).map(|sample| sample.1), Some(labelled(&[("a", &value)])));
         }
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        let page =
+            "# TYPE a counter\na{x=\"1\",y=\"q\\\"\\n\"} 1027 1395066363000\nup 1.5e3\n# EOF\n";
+        text("exposition::lines", Says::Derived("powers of ten"), &[page], |page| {
+            lines(page).map(|line| format!("{line:?}")).collect::<Vec<_>>()
+        });
+    }
 }

@@ -96,4 +96,14 @@ mod tests {
         assert_eq!(address("0100007F"), None);
         assert_eq!(address("é00007F:1"), None);
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        let ours = SocketAddr::from(([127, 0, 0, 1], 8080));
+        let theirs = SocketAddr::from(([127, 0, 0, 1], 40000));
+        let table = "  1: 0100007F:9C40 0100007F:1F90 01 0:0 00:0 0  1000  0 2\n";
+        text("browser/unix::owner", Says::Stands, &[table], |table| owner(table, ours, theirs));
+    }
 }

@@ -198,4 +198,24 @@ mod tests {
             nix::unistd::getgroups().unwrap().into_iter().map(nix::unistd::Gid::as_raw).collect();
         assert_eq!(groups_of(&one), own);
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, bytes, text};
+
+        let passwd = b"root:x:0:0:root:/root:/bin/sh\nana:x:1000:1000::/:\n".to_vec();
+        bytes("peer/unix::user_name", Says::Stands, &[passwd], |table: &[u8]| {
+            user_name(table, 1000)
+        });
+        let groups = b"root:x:0:\ncandor:x:990:ana,ben\n".to_vec();
+        bytes("peer/unix::group", Says::Stands, &[groups], |table: &[u8]| {
+            group(table, b"candor").map(|group| group.gid)
+        });
+        text(
+            "peer/unix::groups_in",
+            Says::Stands,
+            &["Gid:\t5\t6\t7\t8\nGroups:\t4 27 1000 \n"],
+            groups_in,
+        );
+    }
 }

@@ -54,4 +54,16 @@ mod tests {
         assert_eq!(kib(status, "RssAnon:"), None);
         assert_eq!(kib(status, "RssFile:"), None);
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text(
+            "usage/unix::kib",
+            Says::Times(&[1024]),
+            &["VmHWM:\t  9 kB\nVmRSS:\t    1234 kB\n"],
+            |status| kib(status, "VmRSS:"),
+        );
+    }
 }

@@ -289,4 +289,16 @@ mod tests {
         assert!(watch.changed().await.has(Change::Protection));
         assert!(started.elapsed() >= super::super::REST + super::super::SETTLE * 2);
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, bytes};
+
+        bytes(
+            "changes/linux::uevent",
+            Says::Stands,
+            &[b"add@/devices/x\0ACTION=add\0SUBSYSTEM=net\0".to_vec()],
+            uevent,
+        );
+    }
 }

@@ -210,4 +210,20 @@ mod tests {
         }
         assert_eq!(find(root.path()).len(), MAX_CONTAINERS);
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text(
+            "containers/find::recognise",
+            Says::Stands,
+            &[
+                "docker-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.scope",
+                "machine-web\\x2d1.scope",
+                "pod:cri-containerd:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+            ],
+            |name| recognise(Path::new("kubepods"), name),
+        );
+    }
 }

@@ -246,4 +246,16 @@ mod tests {
         assert_eq!(groups.memory(&host, group), Memory::default());
         assert_eq!(Hierarchy::of(&Host::new("/nonexistent")), None);
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text(
+            "containers/group::value",
+            Says::Stands,
+            &["usage_usec 4711\nuser_usec 12\n"],
+            |text| value(text, "user_usec"),
+        );
+    }
 }

@@ -195,4 +195,16 @@ mod tests {
         let records = probe.report(&host, at(10)).unwrap();
         assert_eq!(metric(&records, "candor.cpu.core.time").points().len(), MAX_CPUS * MODES);
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, bytes};
+
+        bytes(
+            "cpu/cores::parse",
+            Says::Derived("interrupts of both kinds are added"),
+            &[b"cpu0 100 0 50 800 0 3 4 50 0 0\ncpu17 1 2 3 4 5 6 7 8\n".to_vec()],
+            |text: &[u8]| lines(text).filter_map(parse).collect::<Vec<_>>(),
+        );
+    }
 }

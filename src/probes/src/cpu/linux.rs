@@ -174,4 +174,11 @@ mod tests {
         // iowait may fall between two readings.
         assert!(before <= sum + 100 && sum <= after + 100, "{before} {sum} {after}");
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, bytes};
+
+        bytes("cpu/linux::parse", Says::Derived("interrupts of both kinds are added, lines are counted"), &[b"cpu  100 0 50 800 0 3 4 50 0 0\ncpu0 100 0 50 800 0 3 4 50 0 0\nctxt 5\nprocesses 9\n".to_vec()], |text: &[u8]| parse(text).map(|told| (told.ticks, told.logical, told.created)));
+    }
 }

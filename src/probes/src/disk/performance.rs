@@ -48,4 +48,16 @@ mod tests {
             assert_eq!(counters(&answer[..cut]), None, "{cut}");
         }
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, bytes};
+
+        bytes(
+            "disk/performance::counters",
+            Says::Derived("bytes as numbers"),
+            &[(0..96).collect()],
+            counters,
+        );
+    }
 }

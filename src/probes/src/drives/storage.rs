@@ -221,4 +221,22 @@ mod tests {
         let odd = Answers { alignment: vec![7; 0x1C], geometry: vec![], ..whole };
         assert_eq!(odd.drive().unwrap().sector_size, None, "no power of two");
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, bytes};
+
+        let whole = answers(0x11, "Msft", "Virtual Disk", 1);
+        bytes(
+            "drives/storage::drive",
+            Says::Derived("bytes as numbers"),
+            &[whole.descriptor, whole.seek_penalty, whole.alignment, whole.geometry],
+            |answer: &[u8]| {
+                let of = |answer: &[u8]| answer.to_vec();
+                let (descriptor, seek_penalty) = (of(answer), of(answer));
+                Answers { descriptor, seek_penalty, alignment: of(answer), geometry: of(answer) }
+                    .drive()
+            },
+        );
+    }
 }

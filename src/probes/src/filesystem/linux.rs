@@ -275,4 +275,19 @@ mod tests {
         assert!((root.used / 1024).abs_diff(kib(2)) < 1 << 20, "{root:?} {row:?}");
         assert!((root.free / 1024).abs_diff(kib(3)) < 1 << 20, "{root:?} {row:?}");
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text(
+            "filesystem/linux::parse",
+            Says::Derived("octal escapes are characters"),
+            &[
+                "22 27 8:2 / / rw,relatime shared:1 - ext4 /dev/sda2 rw\n",
+                "31 30 0:99 / /mnt/a\\040b ro - cifs //h/x rw",
+            ],
+            |table| table.lines().map(parse).collect::<Vec<_>>(),
+        );
+    }
 }

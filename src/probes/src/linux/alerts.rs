@@ -280,4 +280,16 @@ mod tests {
         ]);
         assert_eq!(said, [Record::Event(calm.into_event())]);
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text(
+            "linux/alerts::error_stats",
+            Says::Derived("kinds are added"),
+            &["write_errs 1\nread_errs 2\ncorruption_errs 0\n"],
+            error_stats,
+        );
+    }
 }

@@ -209,4 +209,28 @@ mod tests {
             [nvidia, ("ext4".to_owned(), None, Some(false))]
         );
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text(
+            "linux/components::glibc_version",
+            Says::Stands,
+            &["#! /bin/bash\necho 'ldd (Debian GLIBC 2.36-9+deb12u13) 2.36'\n"],
+            glibc_version,
+        );
+        text(
+            "linux/components::stated_version",
+            Says::Stands,
+            &["name = \"x\"\nversion = \"1.2\" # now\n[events]\n"],
+            stated_version,
+        );
+        text(
+            "linux/components::units",
+            Says::Stands,
+            &["user@1000.service loaded failed failed User Manager\nnginx.service loaded failed\n"],
+            units,
+        );
+    }
 }

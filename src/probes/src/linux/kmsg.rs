@@ -165,4 +165,16 @@ mod tests {
         let first = kmsg.read(&Host::live(), at(0)).len();
         assert!(kmsg.read(&Host::live(), at(1)).len() <= first.max(1000));
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, bytes};
+
+        bytes(
+            "linux/kmsg::parse",
+            Says::Derived("the time counts from boot"),
+            &[b"4,17,99999999,-;usb 1-1: reset\n SUBSYSTEM=usb\n".to_vec()],
+            |record: &[u8]| parse(record, at(100)),
+        );
+    }
 }

@@ -256,4 +256,17 @@ mod tests {
             assert_eq!(hide_serials(text), hidden);
         }
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text("linux/logs::identifier", Says::Stands, &["systemd[1]: x"], identifier);
+        text(
+            "linux/logs::entry",
+            Says::Stands,
+            &["usb 1-1: SerialNumber: ABC123", "drive S/N:XYZ is old"],
+            |message| entry(identifier(message), 3, message).message,
+        );
+    }
 }

@@ -175,4 +175,19 @@ mod tests {
         let (_root, host) = host(&[]);
         assert_eq!(SensorsProbe.report(&host, Moment::default()).unwrap(), []);
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text(
+            "linux/sensors::sensor",
+            Says::Derived("what a unit holds"),
+            &["temp1_input", "power1_average"],
+            |file| sensor(file).map(|(stem, ..)| stem.to_owned()),
+        );
+        text("linux/sensors::measured", Says::Derived("thousandths"), &["45500"], |text| {
+            measured(text.to_owned(), 1e3)
+        });
+    }
 }

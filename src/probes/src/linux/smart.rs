@@ -184,4 +184,22 @@ mod tests {
             assert_eq!(smart(&Drive::default(), &answer), Smart::default());
         }
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text(
+            "linux/smart::smart",
+            Says::Stands,
+            &[
+                "{\"smart_status\":{\"passed\":true},\"temperature\":{\"current\":34},\"power_on_time\":{\"hours\":17},\"ata_smart_attributes\":{\"table\":[{\"id\":5,\"name\":\"X\",\"value\":100,\"worst\":99,\"thresh\":10,\"raw\":{\"value\":3}}]},\"nvme_smart_health_information_log\":{\"critical_warning\":2,\"media_errors\":6}}",
+            ],
+            |text| {
+                serde_json::from_str::<Value>(text)
+                    .ok()
+                    .map(|answer| smart(&Drive::default(), &answer))
+            },
+        );
+    }
 }

@@ -98,3 +98,20 @@ fn cpuinfo_value<'a>(cpuinfo: &'a str, key: &str) -> Option<&'a str> {
     let mut lines = cpuinfo.lines().filter_map(|line| line.split_once(':'));
     lines.find(|(name, _)| name.trim() == key).map(|(_, value)| value.trim())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text(
+            "machine/linux::cpuinfo_value",
+            Says::Stands,
+            &["vendor_id\t: GenuineIntel\nflags\t\t: fpu lm 4\n"],
+            |text| cpuinfo_value(text, "flags").map(str::to_owned),
+        );
+    }
+}

@@ -147,4 +147,22 @@ mod tests {
         let sum: f64 = values(&records, "system.memory.usage").iter().map(|(_, n)| n).sum();
         assert!((sum - kib * 1024.0).abs() < 1.0, "the states add up to the limit");
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, bytes};
+
+        bytes(
+            "memory/linux::parse",
+            Says::Derived("the page cache and what the kernel can give back are added"),
+            &[b"MemTotal: 16318480 kB\nMemFree: 4 kB\nCached: 8 kB\nSReclaimable: 2 kB\n".to_vec()],
+            |text: &[u8]| parse(text).map(|told| (told.total, told.free, told.cached)),
+        );
+        bytes(
+            "memory/linux::parse_vmstat",
+            Says::Derived("minor faults are a difference"),
+            &[b"pgfault 7\npgmajfault 2\npswpin 4\npswpout 5\n".to_vec()],
+            parse_vmstat,
+        );
+    }
 }

@@ -44,3 +44,20 @@ fn in_blocks(host: &Host) -> Option<u64> {
     let blocks = u64::try_from(names.iter().filter(is_block).count()).ok()?;
     blocks.checked_mul(size).filter(|bytes| *bytes > 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text(
+            "memory_inventory/linux::bytes",
+            Says::Times(&[1024]),
+            &["MemTotal:       16318480 kB\nSwapTotal: 0 kB\n"],
+            |text| bytes(text, "MemTotal"),
+        );
+    }
+}

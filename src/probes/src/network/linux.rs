@@ -164,4 +164,25 @@ mod tests {
             names(&host);
         }
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, bytes};
+
+        bytes(
+            "network/linux::split",
+            Says::Stands,
+            &[b"  eth0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16".to_vec()],
+            |line: &[u8]| {
+                split(line).map(|(name, rest)| {
+                    (
+                        Name::new(name),
+                        has_virtual_name(name),
+                        is_conventional(name),
+                        numbers(&mut words(rest)).map(counters),
+                    )
+                })
+            },
+        );
+    }
 }

@@ -53,3 +53,15 @@ fn is_impossible(host: &Host) -> bool {
     };
     !FILTERS.iter().any(|filter| is_loaded(filter) || is_built_in(filter))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text("posture/firewall::is_unit", Says::Stands, &["invocation:nftables.service"], is_unit);
+    }
+}

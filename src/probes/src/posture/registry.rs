@@ -96,4 +96,22 @@ mod tests {
         );
         assert_eq!((switch(1), switch(0), switch(7)), (Some(true), Some(false), None));
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text(
+            "posture/registry::time",
+            Says::Derived("the same moment in another form"),
+            &["2024-01-10 03:12:44"],
+            time,
+        );
+        text(
+            "posture/registry::name",
+            Says::Derived("from 10 to 11 by the build"),
+            &["Windows 10 Pro"],
+            |product| name(product, Some(22_000)),
+        );
+    }
 }

@@ -99,4 +99,20 @@ mod tests {
         assert!(Mount::parse("22 27 8:2 / / rw - ext4 /dev/sda2 rw").is_some());
         assert!(Mount::parse("not a mount").is_none());
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text(
+            "posture/root_disk::parse",
+            Says::Stands,
+            &["22 27 8:2 / / rw,relatime shared:1 - ext4 /dev/sda2 rw"],
+            |line| {
+                Mount::parse(line).map(|mount| {
+                    [mount.number, mount.point, mount.kind, mount.source].map(str::to_owned)
+                })
+            },
+        );
+    }
 }

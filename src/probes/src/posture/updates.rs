@@ -97,4 +97,18 @@ mod tests {
         assert_eq!(security_count("0 updates can be applied immediately.\n"), Some(0));
         assert_eq!(security_count(""), None);
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text(
+            "posture/updates::security_count",
+            Says::Derived("none of many"),
+            &[
+                "\n12 updates can be applied immediately.\n3 of these updates are standard security updates.\n",
+            ],
+            security_count,
+        );
+    }
 }

@@ -84,4 +84,21 @@ mod tests {
         assert_eq!(release.name.as_deref(), Some("An \"odd\" one"));
         assert_eq!((release.version, release.id.as_str()), (None, "x"));
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text(
+            "posture/version::parse",
+            Says::Stands,
+            &[
+                "NAME=\"Debian GNU/Linux\"\nVERSION_ID='12'\nID=ubuntu\nVERSION=\"22.04.3 LTS\"\nBUILD_ID=20\n",
+            ],
+            |text| {
+                let release = Release::parse(text);
+                (release.patch_level(|| None), release)
+            },
+        );
+    }
 }

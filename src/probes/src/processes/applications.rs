@@ -111,18 +111,18 @@ impl Applications {
             let cpu = last.as_ref().and_then(|last| last.used(&seen, window?));
             let sum = sums.entry(seen.name).or_default();
             let running = seen.uptime.zip(window).map(|(uptime, window)| uptime.min(window));
-            sum.running = plus(sum.running, running);
-            sum.cpu = plus(sum.cpu, cpu);
-            sum.memory = plus(sum.memory, seen.memory);
+            sum.running = plus(sum.running, running, Duration::checked_add);
+            sum.cpu = plus(sum.cpu, cpu, Duration::checked_add);
+            sum.memory = plus(sum.memory, seen.memory, u64::checked_add);
         }
         let unnamed = std::mem::take(&mut self.starts.unnamed);
         told(sums, &Whole { window, capacity, memory, unnamed })
     }
 }
 
-fn plus<T: std::ops::Add<Output = T> + Copy>(sum: Option<T>, more: Option<T>) -> Option<T> {
+fn plus<T>(sum: Option<T>, more: Option<T>, add: fn(T, T) -> Option<T>) -> Option<T> {
     match (sum, more) {
-        (Some(sum), Some(more)) => Some(sum + more),
+        (Some(sum), Some(more)) => add(sum, more),
         (sum, more) => sum.or(more),
     }
 }

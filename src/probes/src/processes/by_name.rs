@@ -70,13 +70,14 @@ impl ProcessUse {
         let mut sums: BTreeMap<String, Sum> = BTreeMap::new();
         for seen in &snapshot.processes {
             let sum = sums.entry(seen.name.clone()).or_default();
-            sum.memory += seen.memory.unwrap_or(0);
-            sum.threads += seen.threads.unwrap_or(0);
+            // What cannot be added is no number of bytes: beyond the bound it is not told.
+            sum.memory = sum.memory.saturating_add(seen.memory.unwrap_or(0));
+            sum.threads = sum.threads.saturating_add(seen.threads.unwrap_or(0));
             sum.pids.push(seen.pid);
             let used =
                 last.as_ref().and_then(|(then, processes)| used(seen, *then, processes, now));
             for (sum, used) in sum.cpu.iter_mut().zip(used.unwrap_or_default()) {
-                *sum += used;
+                *sum = sum.saturating_add(used);
             }
         }
         self.last = Some((now, remember(snapshot)));

@@ -247,4 +247,17 @@ mod tests {
         let told = Reader.handles(&Host::live(), std::process::id()).unwrap();
         assert!(told.abs_diff(count) < 64, "other tests open files too: {told} {count}");
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, bytes};
+
+        bytes(
+            "processes/linux::parse",
+            Says::Derived("times are added"),
+            &[b"4711 (a b) S 0 1 1 0 -1 4194560 1 0 0 0 10 5 0 0 20 0 1 0 100 1000000 500 0\n"
+                .to_vec()],
+            |text: &[u8]| parse(text).map(|stat| format!("{stat:?}").len().min(1)),
+        );
+    }
 }

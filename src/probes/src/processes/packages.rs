@@ -272,4 +272,17 @@ mod tests {
         packages.learn(&host, at(3601), &both);
         assert_eq!(packages.version("bash").as_deref(), Some("6"));
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        let lists = ["/usr/sbin/nginx\n/etc/nginx/x7\n", "/bin/bash\n"];
+        text("processes/packages::note", Says::Stands, &lists, |list| {
+            let wanted = BTreeMap::from([(b"/sbin/nginx".to_vec(), "nginx".to_owned())]);
+            let mut search = Search { wanted, ..Search::default() };
+            search.note("nginx.list", list.as_bytes());
+            search.owners
+        });
+    }
 }

@@ -16,6 +16,10 @@ pub(super) fn parse(text: &str) -> Option<Vec<u32>> {
             return None;
         }
         cpus.extend(first..=last);
+        // The same ranges again and again: not a list of different processors.
+        if cpus.len() > MAX_CPU as usize + 1 {
+            return None;
+        }
     }
     Some(cpus)
 }
@@ -41,5 +45,23 @@ mod tests {
         for text in ["3-1", "a", "1-", "0-4294967295", "1,,x"] {
             assert_eq!(parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn the_same_range_again_and_again_is_no_list() {
+        assert_eq!(parse("0-65535").map(|cpus| cpus.len()), Some(65_536));
+        assert_eq!(parse(&"0-65535,".repeat(100_000)), None);
+    }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text(
+            "processor/cpulist::parse",
+            Says::Derived("a range is its numbers"),
+            &["0-3,5\n", "0-65535"],
+            |text| parse(text).map(|cpus| cpus.last().copied()),
+        );
     }
 }

@@ -177,4 +177,31 @@ mod tests {
         assert_eq!(threads_offline(present, Some(&[0, 2])), Some(2));
         assert_eq!(threads_offline(None, Some(&[0])), None);
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text(
+            "processor/linux::names",
+            Says::Stands,
+            &[
+                "vendor_id\t: GenuineIntel\nmodel name\t: A @ 3.20GHz\n",
+                "CPU implementer\t: 0x41\nCPU part\t: 0xd03\nCPU part\t: 0xd08\n",
+            ],
+            |text| if text.contains("implementer") { (None, None) } else { names(text) },
+        );
+        text(
+            "processor/linux::arm_models",
+            Says::Derived("a number of a list of names"),
+            &["CPU part\t: 0xd03\nCPU part\t: 0xd08\n"],
+            |text| (arm_models(text, "0x41"), arm_vendor(text)),
+        );
+        text(
+            "processor/linux::threads",
+            Says::Derived("lines are counted"),
+            &["processor\t: 0\nprocessor\t: 1\n"],
+            |text| threads(None, text),
+        );
+    }
 }

@@ -192,4 +192,13 @@ mod tests {
         assert_eq!(read(&[0, 0, 0, 0, 0, 0, 0, 0]), Topology::default(), "no size");
         assert_eq!(read(&groups(&[4, 4])[..60]), Topology::default(), "a torn group");
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, bytes};
+
+        let samples =
+            [[core(1), cache(2, 2 << 20, 0), groups(&[5, 3])].concat(), record(3, &[0; 40])];
+        bytes("processor/records::read", Says::Derived("bytes as numbers"), &samples, read);
+    }
 }

@@ -68,7 +68,7 @@ fn efficient(host: &Host, online: &[u32], cpus: &[PathBuf]) -> Vec<u32> {
         cpus.iter().map(|cpu| host.number(&cpu.join("cpu_capacity"))).collect();
     let capacities = capacities.unwrap_or_default();
     // Within a tenth, it is the luck of the die and not another kind of core.
-    let floor = capacities.iter().max().map_or(0, |most| most * 9 / 10);
+    let floor = capacities.iter().max().map_or(0, |most| most - most.div_ceil(10));
     let small = online.iter().zip(&capacities).filter(|(_, capacity)| **capacity < floor);
     small.map(|(cpu, _)| *cpu).collect()
 }
@@ -107,6 +107,9 @@ impl Caches {
     }
 }
 
+/// No cache is larger; those of all processors can then be added.
+const LARGEST: u64 = 1 << 40;
+
 /// `32K`, `16384K`, `8M`.
 fn cache_bytes(text: &str) -> Option<u64> {
     let (number, unit) = match text.as_bytes().last()? {
@@ -114,7 +117,7 @@ fn cache_bytes(text: &str) -> Option<u64> {
         b'M' => (text.strip_suffix('M')?, 1024 * 1024),
         _ => (text, 1),
     };
-    number.parse::<u64>().ok()?.checked_mul(unit).filter(|bytes| *bytes > 0)
+    number.parse::<u64>().ok()?.checked_mul(unit).filter(|bytes| (1..=LARGEST).contains(bytes))
 }
 
 #[cfg(test)]
@@ -135,5 +138,17 @@ mod tests {
         assert_eq!(distinct([told("0"), told("0"), told("1")].into_iter()), Some(2));
         assert_eq!(distinct([told("0"), None].into_iter()), None);
         assert_eq!(distinct(std::iter::empty()), None);
+    }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text(
+            "processor/topology::cache_bytes",
+            Says::Times(&[1024, 1024 * 1024]),
+            &["32K", "8M", "512"],
+            cache_bytes,
+        );
     }
 }

@@ -136,4 +136,16 @@ mod tests {
             assert_eq!(start(stat), None, "{stat}");
         }
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text(
+            "services/unit::start",
+            Says::Derived("ticks of ten milliseconds"),
+            &["1 (a) b) S 0 1 1 0 -1 4194560 1 0 0 0 10 5 0 0 20 0 1 0 100 1000000 500 0"],
+            start,
+        );
+    }
 }

@@ -159,4 +159,16 @@ mod tests {
         // Other programs may close theirs meanwhile, but hardly eight of them.
         assert!(after > before, "{before} {after}");
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, bytes};
+
+        bytes(
+            "tcp/connections::state",
+            Says::Derived("the place in a list"),
+            &[b"   0: 0100007F:1F90 070200C0:D431 01 0:0".to_vec()],
+            state,
+        );
+    }
 }

@@ -99,4 +99,22 @@ mod tests {
             assert!(!is_systems_own(other, r"C:\Windows"), "{other}");
         }
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text(
+            "windows/runtime::named",
+            Says::Stands,
+            &["Microsoft .NET Runtime - 8.0.1 (x64)"],
+            |name| named(name, "Microsoft Corporation").is_some(),
+        );
+        text(
+            "windows/runtime::is_systems_own",
+            Says::Stands,
+            &["\\\\SystemRoot\\\\System32\\\\drivers\\\\x.sys"],
+            |image| is_systems_own(image, "C:\\Windows"),
+        );
+    }
 }

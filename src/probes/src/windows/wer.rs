@@ -152,4 +152,16 @@ pub(super) mod tests {
         assert_eq!(crash(b"EventType=APPCRASH"), None);
         assert_eq!(crash(&[0xFF, 0xFE, 0x00, 0xD8, 0x3D]), None);
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, bytes};
+
+        bytes(
+            "windows/wer::crash",
+            Says::Derived("ticks of 1601 are nanoseconds of 1970"),
+            &[report("APPCRASH", TICKS, &NOTEPAD)],
+            crash,
+        );
+    }
 }

@@ -96,4 +96,16 @@ mod tests {
         let many = format!("{HEAD}\n{}", "-\t/\t3600\t1:1\n".repeat(1000));
         assert_eq!(parse(&many).len(), MAX_FILESYSTEMS);
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text(
+            "filesystem/forecast/file::parse",
+            Says::Stands,
+            &["candor forecast 1\n/dev/sda2\t/\t3600\t100:5 3700:6\n-\t/srv\t3600\t100:5\n"],
+            parse,
+        );
+    }
 }

@@ -46,3 +46,15 @@ pub(super) fn of(host: &Host, wanted: &BTreeSet<u64>) -> BTreeMap<u64, String> {
 fn socket(link: &str) -> Option<u64> {
     link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text("linux/connections/owner::socket", Says::Stands, &["socket:[4711]"], socket);
+    }
+}

@@ -128,4 +128,19 @@ mod tests {
         }
         assert_eq!((state(0), state(99)), (None, None));
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text(
+            "linux/connections/table::parse",
+            Says::Derived("addresses stand as hexadecimal words"),
+            &[
+                "   0: 0100007F:1F90 070200C0:D431 01 0:0 0:0 0 0 0 4242 1",
+                "   1: B80D0120FE00CA000000000077000000:0051 00000000000000000000000000000000:0000 0A 0:0 0:0 0 0 0 9 1",
+            ],
+            |line| parse(line, Transport::Tcp),
+        );
+    }
 }

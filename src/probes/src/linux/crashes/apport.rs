@@ -77,4 +77,18 @@ mod tests {
         assert_eq!(parse(""), None);
         assert_eq!(parse(&REPORT.replace("/usr/bin/", "/home/alice/")).unwrap().program, None);
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text(
+            "linux/crashes/apport::parse",
+            Says::Stands,
+            &[
+                "ProblemType: Crash\nExecutablePath: /usr/bin/gedit\nPackage: gedit 44.2-1ubuntu1\nSignal: 11\nCoreDump: base64\n H4sI\n",
+            ],
+            parse,
+        );
+    }
 }

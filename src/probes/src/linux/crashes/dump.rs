@@ -99,4 +99,17 @@ mod tests {
         assert_eq!(signal("6").as_deref(), Some("SIGABRT"));
         assert_eq!((signal("0"), signal("999"), signal("x")), (None, None, None));
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text(
+            "linux/crashes/dump::parse",
+            Says::Derived("escapes are characters, the time is in nanoseconds"),
+            &["core.my\\x20prog.1000.0123456789abcdef0123456789abcdef.4711.1800000095000000.zst"],
+            parse,
+        );
+        text("linux/crashes/dump::signal", Says::Stands, &["11"], signal);
+    }
 }

@@ -119,4 +119,19 @@ mod tests {
             assert_eq!(parse(line), None, "{line}");
         }
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text(
+            "linux/crashes/line::parse",
+            Says::Derived("an offset is a difference"),
+            &[
+                "my prog[4711]: segfault at 0 ip 00007f0000001234 sp 0 error 4 in libx.so.1[7f0000000000+2000]",
+                "traps: x[12] trap divide error ip:10 sp:0 error:0 in x[10+8]",
+            ],
+            parse,
+        );
+    }
 }

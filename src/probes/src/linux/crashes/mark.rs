@@ -104,4 +104,16 @@ mod tests {
             assert_eq!(parse(text), None, "{text}");
         }
     }
+
+    #[test]
+    fn damage_neither_breaks_it_nor_makes_it_invent() {
+        use candor_fuzz::{Says, text};
+
+        text(
+            "linux/crashes/mark::parse",
+            Says::Stands,
+            &["candor crashes 1\n0f1e\n17 1800000000\n4711 12 \n"],
+            parse,
+        );
+    }
 }
