@@ -11,7 +11,7 @@ mod hostile;
 mod kills;
 
 /// A shop that tells its orders at level 2, and their detail at level 3.
-const SHOP: &str = r#"
+pub(crate) const SHOP: &str = r#"
 name = "shop"
 doc = "A shop."
 peer = "any"

@@ -4,6 +4,8 @@
 //! - The queue is bounded: a handle waits for one of [`ROOM`] places before it asks, so a slow disk
 //!   slows its callers down and nothing is refused or lost on the way.
 
+use std::time::Instant;
+
 use candor_model::{Draft, DropReason, Kind, Level};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -25,7 +27,9 @@ pub(crate) type Done<T> = oneshot::Sender<Result<T, SpoolError>>;
 /// One thing to do.
 #[derive(Debug)]
 pub(crate) enum Command {
-    Append(Vec<Draft>, Option<Done<()>>),
+    /// Since when they linger.
+    Linger(Vec<Draft>, Instant),
+    Append(Vec<Draft>, Done<()>),
     AppendThen(Vec<Draft>, Then, Done<()>),
     Commit(Done<()>),
     LowerTo(Level, Done<u64>),

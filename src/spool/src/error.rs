@@ -2,7 +2,8 @@
 //! counts the loss and goes on.
 //!
 //! # Invariants
-//! - An error of a write means that nothing of it was stored and nothing was counted.
+//! - An error of a write means that nothing of it was stored and nothing was counted; but where the disk
+//!   went away in the middle of the commit, it may have happened: the ledger shows it once the disk is back.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -49,7 +49,7 @@ fn place(reason: DropReason) -> usize {
     DropReason::ALL.iter().position(|&r| r == reason).unwrap_or(0)
 }
 
-/// What is lost if power fails now: records that were handed over but not yet committed.
+/// What is lost at most if power fails now: records that were handed over but not yet committed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LossBound {
     /// How many records linger.
@@ -58,6 +58,8 @@ pub struct LossBound {
     pub oldest: Duration,
     /// Since when, so that a copy can be brought up to date.
     pub(crate) since: Option<Instant>,
+    /// Drafts that the writer thread had taken in when it published this bound.
+    pub(crate) taken: u64,
 }
 
 impl LossBound {

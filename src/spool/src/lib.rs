@@ -44,6 +44,7 @@ mod damage;
 mod dead;
 mod error;
 mod gaps;
+mod handed;
 mod identity;
 mod lanes;
 mod ledger;

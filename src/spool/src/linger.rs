@@ -24,6 +24,8 @@ const OVERHEAD: usize = size_of::<Draft>();
 #[derive(Debug, Default)]
 pub(crate) struct Linger {
     ordinary: Vec<Draft>,
+    /// The first so many of them may have been committed, by a commit that is in doubt.
+    doubted: usize,
     urgent: Vec<Draft>,
     thens: Vec<Then>,
     waiting: Vec<Done<()>>,
@@ -36,15 +38,14 @@ pub(crate) struct Linger {
 }
 
 impl Linger {
-    /// Adds ordinary drafts; they are due after `linger`, or at once when one is of the security
-    /// level or the group is full. How many had to be refused.
-    pub(crate) fn add(&mut self, drafts: Vec<Draft>, linger: Duration) -> u64 {
+    /// Adds ordinary drafts that were handed over at a moment; they are due `linger` later, or at once
+    /// when one is of the security level or the group is full. How many had to be refused.
+    pub(crate) fn add(&mut self, drafts: Vec<Draft>, (since, linger): (Instant, Duration)) -> u64 {
         if drafts.is_empty() {
             return 0;
         }
-        let now = Instant::now();
-        self.since.get_or_insert(now);
-        self.due.get_or_insert(now + linger);
+        self.since.get_or_insert(since);
+        self.due.get_or_insert(since + linger);
         self.hurry |= drafts.iter().any(|draft| draft.level == Level::Security);
         self.bytes += drafts.iter().map(size).sum::<usize>();
         self.ordinary.extend(drafts);
@@ -117,16 +118,38 @@ impl Linger {
         std::mem::take(&mut self.waiting)
     }
 
+    /// Nobody knows whether the commit of what waits happened.
+    pub(crate) fn doubt(&mut self) {
+        self.doubted = self.ordinary.len();
+    }
+
+    /// The commit in doubt is settled: where it happened, what was in it does not wait any more.
+    pub(crate) fn settled(&mut self, has_happened: bool) {
+        let doubted = std::mem::take(&mut self.doubted);
+        if has_happened {
+            self.ordinary.drain(..doubted);
+            self.bytes = self.ordinary.iter().map(size).sum();
+            self.rest();
+        }
+    }
+
     /// Takes out what stands above a level, everything with `None`; how many that were.
     pub(crate) fn withdraw(&mut self, above: Option<Level>) -> u64 {
         let before = self.ordinary.len();
-        self.ordinary.retain(|draft| above.is_some_and(|level| draft.level <= level));
+        let stays = |draft: &Draft| above.is_some_and(|level| draft.level <= level);
+        self.doubted = self.ordinary.iter().take(self.doubted).filter(|draft| stays(draft)).count();
+        self.ordinary.retain(stays);
         self.bytes = self.ordinary.iter().map(size).sum();
+        self.rest();
+        u64::try_from(before - self.ordinary.len()).unwrap_or(u64::MAX)
+    }
+
+    /// Nothing is due where nothing waits.
+    fn rest(&mut self) {
         if self.ordinary.is_empty() {
             (self.since, self.due) = (None, None);
             (self.hurry, self.paused) = (false, false);
         }
-        u64::try_from(before - self.ordinary.len()).unwrap_or(u64::MAX)
     }
 
     /// What a power cut would lose now.
@@ -143,6 +166,7 @@ impl Linger {
             let oldest = self.ordinary.iter().position(|draft| draft.level == worst);
             let Some(oldest) = oldest else { break };
             self.bytes -= size(&self.ordinary.remove(oldest));
+            self.doubted -= usize::from(oldest < self.doubted);
             refused += 1;
         }
         refused
@@ -169,9 +193,9 @@ mod tests {
     fn ordinary_drafts_are_due_together_and_a_security_one_makes_them_due_at_once() {
         let mut linger = Linger::default();
         assert_eq!(linger.wait(), None);
-        linger.add(vec![draft(Level::Basic, 10)], LONG);
+        linger.add(vec![draft(Level::Basic, 10)], (Instant::now(), LONG));
         assert!(!linger.is_due());
-        linger.add(vec![draft(Level::Security, 10)], LONG);
+        linger.add(vec![draft(Level::Security, 10)], (Instant::now(), LONG));
         assert!(linger.is_due());
         assert_eq!(linger.bound().events, 2);
     }
@@ -179,12 +203,12 @@ mod tests {
     #[test]
     fn a_refused_group_waits_for_its_pause_however_large_it_is() {
         let mut linger = Linger::default();
-        linger.add(vec![draft(Level::Security, GROUP_BYTES)], LONG);
+        linger.add(vec![draft(Level::Security, GROUP_BYTES)], (Instant::now(), LONG));
         assert!(linger.is_due());
         linger.refused(LONG);
         assert!(!linger.is_due());
         assert_eq!(linger.bound().events, 1);
-        linger.add(vec![draft(Level::Security, 1)], LONG);
+        linger.add(vec![draft(Level::Security, 1)], (Instant::now(), LONG));
         assert!(!linger.is_due());
         linger.committed();
         assert!(linger.is_empty());
@@ -192,13 +216,30 @@ mod tests {
     }
 
     #[test]
+    fn what_was_in_a_commit_in_doubt_waits_no_more_once_it_is_known_to_have_happened() {
+        for (has_happened, left) in [(true, 1), (false, 2)] {
+            let mut linger = Linger::default();
+            linger.add(vec![draft(Level::Full, 1), draft(Level::Basic, 1)], (Instant::now(), LONG));
+            linger.doubt();
+            linger.refused(LONG);
+            // Meanwhile one more comes, and one of the two is withdrawn.
+            linger.add(vec![draft(Level::Basic, 1)], (Instant::now(), LONG));
+            linger.withdraw(Some(Level::Basic));
+            linger.settled(has_happened);
+            assert_eq!(linger.bound().events, left);
+            linger.settled(true);
+            assert_eq!(linger.bound().events, left, "a doubt is settled once");
+        }
+    }
+
+    #[test]
     fn beyond_its_bound_it_refuses_the_least_valuable_levels_oldest() {
         let mut linger = Linger::default();
         let third = MOST_BYTES / 3;
         for level in [Level::Full, Level::Basic, Level::Full] {
-            assert_eq!(linger.add(vec![draft(level, third - 200)], LONG), 0);
+            assert_eq!(linger.add(vec![draft(level, third - 200)], (Instant::now(), LONG)), 0);
         }
-        assert_eq!(linger.add(vec![draft(Level::Enhanced, 10_000)], LONG), 1);
+        assert_eq!(linger.add(vec![draft(Level::Enhanced, 10_000)], (Instant::now(), LONG)), 1);
         let left: Vec<Level> = linger.ordinary.iter().map(|draft| draft.level).collect();
         assert_eq!(left, [Level::Basic, Level::Full, Level::Enhanced]);
         assert_eq!(linger.bytes, linger.ordinary.iter().map(size).sum::<usize>());
@@ -207,7 +248,7 @@ mod tests {
     #[test]
     fn withdrawing_leaves_nothing_above_the_level_and_no_deadline_for_nothing() {
         let mut linger = Linger::default();
-        linger.add(vec![draft(Level::Full, 1), draft(Level::Basic, 1)], LONG);
+        linger.add(vec![draft(Level::Full, 1), draft(Level::Basic, 1)], (Instant::now(), LONG));
         assert_eq!(linger.withdraw(Some(Level::Basic)), 1);
         assert!(linger.wait().is_some());
         assert_eq!(linger.withdraw(None), 1);

@@ -22,7 +22,7 @@ use crate::dead::{self, DeadLetter};
 use crate::error::OpenError;
 use crate::gaps::Gap;
 use crate::ledger::{Ledger, Verdict};
-use crate::mirror::Reflection;
+use crate::mirror::{Entry, Reflection};
 use crate::peek;
 use crate::press::Press;
 use crate::row::{Row, Stored};
@@ -226,14 +226,21 @@ impl Offline {
     pub fn verify(&self) -> Result<Audit, OfflineError> {
         let path = self.dir.join(STORE);
         let verdict = lanes::verify(&self.conn, &self.books).map_err(|e| damaged(&path, e))?;
-        let mirrored = Reflection::read(&self.dir).done;
-        let agrees =
-            |books: &Books| Books { gaps: self.books.gaps.clone(), ..books.clone() } == self.books;
-        let mirror_agrees =
-            mirrored.map(|entry| entry.install_id == self.install_id && agrees(&entry.books));
+        let Reflection { intent, done } = Reflection::read(&self.dir);
+        let mirror_agrees = done.map(|done| {
+            // A process that was killed after COMMIT had told the mirror its intent only.
+            let is_cut_off = done.books.serial < self.books.serial;
+            self.is_as(&done) || (is_cut_off && intent.is_some_and(|intent| self.is_as(&intent)))
+        });
         let ledger = peek::ledger(&self.books);
         let is_unfinished = self.dir.join(SALVAGE).exists();
         Ok(Audit { verdict, mirror_agrees, is_unfinished, ledger })
+    }
+
+    /// Whether a slot of the mirror says what the store says; it does not know the ranges to be told.
+    fn is_as(&self, entry: &Entry) -> bool {
+        let books = Books { gaps: self.books.gaps.clone(), ..entry.books.clone() };
+        entry.install_id == self.install_id && books == self.books
     }
 
     /// Hands over every whole row, in the order of its numbers, one at a time in memory; how many

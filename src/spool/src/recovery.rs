@@ -75,6 +75,7 @@ impl Store {
         let (conn, entry) = replace(&self.place, Some(base))?;
         self.conn = conn;
         self.detached = false;
+        self.doubt = None;
         self.books = entry.books;
         self.mirror.write(Slot::Done, &self.books);
         self.log_is_new = false;
@@ -119,6 +120,8 @@ impl Store {
             refused: 0,
             order: Order::default(),
             detached: false,
+            doubt: None,
+            has_happened: false,
         };
         store
             .overwrite(true)

@@ -12,14 +12,16 @@ use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
+use std::time::Instant;
 
 use candor_model::{Draft, DropReason, InstallKey, Kind, Level};
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use crate::command::{Command, Done, Envelope, ROOM};
 use crate::dead::DeadLetter;
 use crate::error::{OpenError, SpoolError};
 use crate::gaps::Gap;
+use crate::handed::Handed;
 use crate::ledger::{Ledger, Verdict};
 use crate::rights::{Range, Settled};
 use crate::row::{Parcel, Row, RowId, Want};
@@ -45,6 +47,7 @@ pub struct Spool(Arc<Shared>);
 struct Shared {
     commands: Sender<Envelope>,
     places: Arc<Semaphore>,
+    handed: Handed,
     ledger: watch::Receiver<Ledger>,
     install_id: Arc<str>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -90,7 +93,8 @@ impl Spool {
             .map_err(|source| OpenError::Thread { path, source })?;
         let places = Arc::new(Semaphore::new(ROOM));
         let thread = Mutex::new(Some(thread));
-        Ok(Self(Arc::new(Shared { commands, places, ledger, install_id, thread })))
+        let handed = Handed::default();
+        Ok(Self(Arc::new(Shared { commands, places, handed, ledger, install_id, thread })))
     }
 
     /// Hands drafts over. With [`Urgency::Now`] it returns after the commit that holds them, with
@@ -101,8 +105,14 @@ impl Spool {
     /// [`SpoolError`]: none of these drafts was stored or counted.
     pub async fn append(&self, drafts: Vec<Draft>, urgency: Urgency) -> Result<(), SpoolError> {
         match urgency {
-            Urgency::Linger => self.tell(Command::Append(drafts, None)).await,
-            Urgency::Now => self.ask(|done| Command::Append(drafts, Some(done))).await,
+            Urgency::Linger => {
+                self.hand_over(drafts.len(), |since| Command::Linger(drafts, since)).await
+            }
+            Urgency::Now => {
+                let (done, answer) = oneshot::channel();
+                self.hand_over(drafts.len(), |_| Command::Append(drafts, done)).await?;
+                answer.await.map_err(|_| SpoolError::Closed)?
+            }
         }
     }
 
@@ -112,7 +122,9 @@ impl Spool {
     /// # Errors
     /// [`SpoolError`]: none of these drafts was stored or counted, and nothing became true.
     pub async fn append_then(&self, drafts: Vec<Draft>, then: Then) -> Result<(), SpoolError> {
-        self.ask(|done| Command::AppendThen(drafts, then, done)).await
+        let (done, answer) = oneshot::channel();
+        self.hand_over(drafts.len(), |_| Command::AppendThen(drafts, then, done)).await?;
+        answer.await.map_err(|_| SpoolError::Closed)?
     }
 
     /// Commits what lingers.
@@ -318,10 +330,13 @@ impl Spool {
     /// The ledger of this moment; no question to the thread.
     #[must_use]
     pub fn ledger(&self) -> Ledger {
-        self.0.ledger.borrow().clone().now()
+        let ledger = self.0.ledger.borrow().clone();
+        let lingering = self.0.handed.beyond(ledger.lingering);
+        Ledger { lingering, ..ledger }.now()
     }
 
-    /// The ledger, watched. The copies' lingering age is that of the change.
+    /// The ledger, watched. The copies' loss bound is that of the change: the age, and what the writer
+    /// thread knew of.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<Ledger> {
         self.0.ledger.clone()
@@ -356,8 +371,27 @@ impl Spool {
     }
 
     async fn tell(&self, command: Command) -> Result<(), SpoolError> {
+        let place = self.place().await?;
+        self.send(command, place)
+    }
+
+    /// Sends drafts, which are in the loss bound from then on.
+    async fn hand_over(
+        &self,
+        drafts: usize,
+        command: impl FnOnce(Instant) -> Command,
+    ) -> Result<(), SpoolError> {
+        let place = self.place().await?;
+        let taken = self.0.ledger.borrow().lingering.taken;
+        self.0.handed.send(drafts, taken, |since| self.send(command(since), place))
+    }
+
+    async fn place(&self) -> Result<OwnedSemaphorePermit, SpoolError> {
         let place = Arc::clone(&self.0.places).acquire_owned().await;
-        let place = place.map_err(|_| SpoolError::Closed)?;
+        place.map_err(|_| SpoolError::Closed)
+    }
+
+    fn send(&self, command: Command, place: OwnedSemaphorePermit) -> Result<(), SpoolError> {
         let envelope = Envelope { command, _place: place };
         self.0.commands.send(envelope).map_err(|_| SpoolError::Closed)
     }

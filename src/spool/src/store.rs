@@ -11,7 +11,8 @@
 //!   overwriting would write each byte twice; the next purge gives those pages back as well.
 //!
 //! On failure the transaction is rolled back and the counters stand; `writer.rs` decides whether
-//! to report, to open again or to rebuild.
+//! to report, to open again or to rebuild. A commit that fails while the disk is gone is in doubt until
+//! the store can be opened again; nothing is read or written before.
 //!
 //! [`Ledger::fsyncs`]: crate::Ledger::fsyncs
 
@@ -105,6 +106,11 @@ pub(crate) struct Store {
     pub(crate) reserve: Reserve,
     /// No connection: opening again failed the last time.
     pub(crate) detached: bool,
+    /// The counters of a commit that ended in a read or write error, until the store is open again and
+    /// tells whether it happened.
+    pub(crate) doubt: Option<Box<Books>>,
+    /// It did, but its caller was told that it failed.
+    pub(crate) has_happened: bool,
 }
 
 impl Store {
@@ -129,18 +135,31 @@ impl Store {
                 return Err(error);
             }
         };
-        if let Err(error) = self.commit()
-            && !self.happened(&error, books.serial)
-        {
-            self.roll_back();
-            return Err(error);
+        match self.commit() {
+            Ok(()) => self.stands(books),
+            Err(error) if wants_reopening(&error) => {
+                // The error may have come after the log was complete; opening it again tells.
+                self.doubt = Some(Box::new(books));
+                self.has_happened = false;
+                if self.reopen().is_err() || !std::mem::take(&mut self.has_happened) {
+                    return Err(error);
+                }
+            }
+            Err(error) => {
+                self.roll_back();
+                return Err(error);
+            }
         }
-        self.mirror.write(Slot::Done, &books);
-        self.books = books;
-        (self.withheld, self.refused) = (0, 0);
         self.fsyncs += 1 + u64::from(std::mem::take(&mut self.log_is_new));
         self.keep_short();
         Ok(done)
+    }
+
+    /// These counters are committed.
+    fn stands(&mut self, books: Books) {
+        self.mirror.write(Slot::Done, &books);
+        self.books = books;
+        (self.withheld, self.refused) = (0, 0);
     }
 
     /// Everything before the commit.
@@ -166,12 +185,20 @@ impl Store {
         self.mirror.write(Slot::Intent, &self.books);
     }
 
-    /// Whether a commit that ended in a read or write error is in the store all the same: the
-    /// error may have come after the log was complete. The connection is opened again to see.
-    fn happened(&mut self, error: &StoreError, serial: u64) -> bool {
-        wants_reopening(error)
-            && self.reopen().is_ok()
-            && matches!(schema::read_books(&self.conn), Ok(Some(books)) if books.serial == serial)
+    /// Whether the commit in doubt is in the store that was opened again.
+    fn resolve(&mut self) -> Result<(), StoreError> {
+        let Some(doubted) = &self.doubt else { return Ok(()) };
+        let is_there = matches!(
+            schema::read_books(&self.conn)?, Some(books) if books.serial == doubted.serial
+        );
+        match self.doubt.take() {
+            Some(doubted) if is_there => {
+                self.stands(*doubted);
+                self.has_happened = true;
+            }
+            _ => self.roll_back(),
+        }
+        Ok(())
     }
 
     /// Folds the log in when it is long, and forces the mirror now and then. The commit stands
@@ -377,8 +404,9 @@ impl Store {
             return self.rebuild();
         }
         self.conn = open(&self.place.store(), self.place.settings.max_bytes)?;
-        self.detached = false;
         self.log_is_new = false;
+        self.resolve()?;
+        self.detached = false;
         Ok(())
     }
 

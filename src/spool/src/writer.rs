@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
-use candor_model::{DropReason, Level};
+use candor_model::{Draft, DropReason, Level};
 use tokio::sync::watch;
 
 use crate::command::{Command, Done, Envelope};
@@ -44,6 +44,8 @@ pub(crate) struct Writer {
     store: Store,
     press: Press,
     linger: Linger,
+    /// Drafts that were ever taken in.
+    taken: u64,
     ceiling: Level,
     commands: Receiver<Envelope>,
     ledger: watch::Sender<Ledger>,
@@ -67,6 +69,7 @@ impl Writer {
             store,
             press: Press::new(framing),
             linger: Linger::default(),
+            taken: 0,
             ceiling: Level::Full,
             commands,
             ledger,
@@ -110,8 +113,14 @@ impl Writer {
 
     /// Does one command; who closes is given back.
     fn obey(&mut self, command: Command) -> Flow {
+        if self.store.detached || self.store.has_happened {
+            // Where the store still does not open, what is asked of it says so.
+            let _ = self.settle_doubt();
+        }
         match command {
-            append @ (Command::Append(..) | Command::AppendThen(..)) => return self.append(append),
+            append @ (Command::Linger(..) | Command::Append(..) | Command::AppendThen(..)) => {
+                return self.append(append);
+            }
             Command::Close(done) => return Flow::Break(Some(done)),
             Command::Commit(done) => self.reply(done, Self::commit),
             Command::LowerTo(level, done) => self.reply(done, |w| w.lower_to(level)),
@@ -205,25 +214,45 @@ impl Writer {
 
     /// Lets in what the ceiling lets in; another command is given back.
     fn take(&mut self, append: Command) -> Option<Command> {
-        let (mut drafts, then, done) = match append {
-            Command::Append(drafts, done) => (drafts, None, done),
-            Command::AppendThen(drafts, then, done) => (drafts, Some(then), Some(done)),
-            other => return Some(other),
-        };
-        let offered = drafts.len();
-        drafts.retain(|draft| draft.level <= self.ceiling);
-        let withheld = count(offered - drafts.len());
-        self.store.withheld += withheld;
-        let linger = self.store.place.settings.linger;
-        if let Some(done) = done {
-            self.linger.add_urgent(drafts, done);
-            if let Some(then) = then.filter(|_| withheld == 0) {
-                self.linger.add_then(then);
+        match append {
+            Command::Linger(drafts, since) => {
+                let (drafts, _) = self.let_in(drafts);
+                let linger = self.store.place.settings.linger;
+                self.store.refused += self.linger.add(drafts, (since, linger));
             }
-        } else {
-            self.store.refused += self.linger.add(drafts, linger);
+            Command::Append(drafts, done) => {
+                let (drafts, _) = self.let_in(drafts);
+                self.linger.add_urgent(drafts, done);
+            }
+            Command::AppendThen(drafts, then, done) => {
+                let (drafts, withheld) = self.let_in(drafts);
+                self.linger.add_urgent(drafts, done);
+                if withheld == 0 {
+                    self.linger.add_then(then);
+                }
+            }
+            other => return Some(other),
         }
         None
+    }
+
+    /// What the ceiling lets in of what was handed over, and how many it withheld.
+    fn let_in(&mut self, mut drafts: Vec<Draft>) -> (Vec<Draft>, u64) {
+        let offered = count(drafts.len());
+        drafts.retain(|draft| draft.level <= self.ceiling);
+        let withheld = offered - count(drafts.len());
+        self.taken += offered;
+        self.store.withheld += withheld;
+        (drafts, withheld)
+    }
+
+    /// Learns whether a commit in doubt happened, before anything is asked of the store again.
+    fn settle_doubt(&mut self) -> Result<(), SpoolError> {
+        if self.store.detached {
+            self.attempt("open the store again", |_| Ok(()))?;
+        }
+        self.linger.settled(std::mem::take(&mut self.store.has_happened));
+        Ok(())
     }
 
     /// Commits what waits and answers who waits for it.
@@ -231,15 +260,26 @@ impl Writer {
         if self.linger.is_empty() {
             return Ok(());
         }
+        let outcome = self.settle_doubt().and_then(|()| self.commit_group());
+        let waiting = match &outcome {
+            Ok(()) => self.linger.committed(),
+            Err(error) => {
+                tracing::warn!(%error, "what lingers stays in memory");
+                self.linger.refused(self.store.place.settings.linger.max(PAUSE))
+            }
+        };
+        self.publish();
+        for done in waiting {
+            answer(done, outcome.clone());
+        }
+        outcome
+    }
+
+    fn commit_group(&mut self) -> Result<(), SpoolError> {
         let drafts = self.linger.sorted();
         let group = Group { drafts: &drafts, thens: self.linger.thens() };
         if drafts.is_empty() && group.thens.is_empty() {
             // All that was handed over was above the ceiling.
-            let waiting = self.linger.committed();
-            self.publish();
-            for done in waiting {
-                answer(done, Ok(()));
-            }
             return Ok(());
         }
         let press = &self.press;
@@ -255,18 +295,11 @@ impl Writer {
                 outcome => outcome,
             }
         });
-        let waiting = match &outcome {
-            Ok(()) => self.linger.committed(),
-            Err(error) => {
-                tracing::warn!(%error, "what lingers stays in memory");
-                self.linger.refused(self.store.place.settings.linger.max(PAUSE))
-            }
-        };
-        self.publish();
-        for done in waiting {
-            answer(done, outcome.clone());
+        if self.store.doubt.is_some() {
+            self.linger.doubt();
         }
-        outcome
+        // Where the store was opened again after the error, it has told that the group is there.
+        if std::mem::take(&mut self.store.has_happened) { Ok(()) } else { outcome }
     }
 
     fn lower_to(&mut self, level: Level) -> Result<u64, SpoolError> {
@@ -355,7 +388,7 @@ impl Writer {
         let books = &self.store.books;
         let withheld = books.withheld + self.store.withheld;
         let refused = books.refused + self.store.refused;
-        let lingering = self.linger.bound();
+        let lingering = LossBound { taken: self.taken, ..self.linger.bound() };
         self.ledger.send_if_modified(|shown| {
             let before = (shown.withheld, shown.refused, essence(shown.lingering));
             let changed = fresh.is_some() || before != (withheld, refused, essence(lingering));

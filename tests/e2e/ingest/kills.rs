@@ -56,6 +56,15 @@ impl Load {
     }
 }
 
+/// The programs end with this, also where the test fails.
+struct End<'a>(&'a Load);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Whether the agent acknowledged all of it; a connection that failed is given up.
 fn post(program: &mut Option<Program>, root: &Path, request: &Value) -> bool {
     if program.is_none() {
@@ -84,6 +93,7 @@ fn fifty_kills_under_load_lose_and_double_nothing_that_was_acknowledged() {
     let mut agent = prepared(&collector, 2);
     let (load, root): (Load, PathBuf) = (Load::default(), agent.root());
     thread::scope(|scope| {
+        let _end = End(&load);
         for _ in 0..PROGRAMS {
             scope.spawn(|| load.send(&root));
         }
@@ -94,7 +104,6 @@ fn fifty_kills_under_load_lose_and_double_nothing_that_was_acknowledged() {
             eventually("records are acknowledged", || (load.count() >= wanted).then_some(()));
             agent.kill();
         }
-        load.is_over.store(true, Ordering::Relaxed);
     });
     agent.run();
     agent.settle();

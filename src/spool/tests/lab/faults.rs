@@ -68,6 +68,49 @@ fn a_write_or_a_sync_that_the_disk_refuses_is_as_if_it_had_not_been_asked() {
     each(Kind::Unsynced, 1, 2000, |fault, found| assert_eq!(found, expected, "{fault:?}"));
 }
 
+/// A commit at whose sync the disk is gone for so many calls; whether it came to that.
+fn commit_on_a_disk_that_is_gone(fault: Fault) -> bool {
+    let dir = temp();
+    let watch = Watch::over(dir.path());
+    run(async {
+        let spool = open(dir.path()).unwrap();
+        step(&spool, 0, Step::Append(Level::Basic, 2, 300)).await.unwrap();
+        step(&spool, 1, Step::Linger(Level::Full, 3, 9_000)).await.unwrap();
+        watch.fail(Some(fault));
+        let first = spool.commit().await;
+        let is_counted = spool.ledger().generated == 5;
+        assert!(first.is_err() || is_counted, "{fault:?}: what was answered is there");
+        step(&spool, 2, Step::Linger(Level::Full, 1, 100)).await.unwrap();
+        let came = watch.has_failed();
+        watch.fail(None);
+        spool.commit().await.unwrap();
+        let found = held(&spool).await;
+        assert_eq!((found.waiting.len(), found.damages), (6, 0), "{fault:?}");
+        spool.close().await.unwrap();
+        came
+    })
+}
+
+#[test]
+fn a_commit_on_a_disk_that_is_gone_happened_once_or_not_at_all_and_the_ledger_knows() {
+    for times in 1..=60 {
+        let came = commit_on_a_disk_that_is_gone(Fault { after: 0, times, kind: Kind::Gone });
+        assert!(came, "a commit is synced");
+    }
+}
+
+#[test]
+fn a_disk_that_is_gone_in_the_middle_of_anything_leaves_a_ledger_that_agrees_with_the_rows() {
+    for times in [1, 2, 3, 5, 8, 13, 21, 34] {
+        // What was refused is done again, and where it had happened, both are there.
+        each(Kind::Gone, times, 60, |fault, found| {
+            let last = SCRIPT.len() - 1;
+            let got = found.waiting.values().filter(|body| usize::from(body[0]) == last);
+            assert!(got.count() >= 5 && found.damages == 0, "{fault:?}");
+        });
+    }
+}
+
 #[test]
 fn on_a_full_disk_everything_is_answered_and_every_loss_is_counted() {
     let (expected, _) = script_with(None);

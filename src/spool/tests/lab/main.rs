@@ -9,6 +9,7 @@
 mod cuts;
 mod disk;
 mod faults;
+mod loss;
 mod script;
 mod vfs;
 

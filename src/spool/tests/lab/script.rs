@@ -103,8 +103,16 @@ pub(crate) const SCRIPT: &[Step] = {
     ]
 };
 
+/// How many drafts a step hands over.
+pub(crate) fn handed_over(step: Step) -> u8 {
+    match step {
+        Step::Append(_, count, _) | Step::Linger(_, count, _) => count,
+        _ => 0,
+    }
+}
+
 /// The drafts of a step; each body tells its step and its place.
-fn drafts(number: usize, level: Level, count: u8, length: usize) -> Vec<Draft> {
+pub(crate) fn drafts(number: usize, level: Level, count: u8, length: usize) -> Vec<Draft> {
     let draft = |n: u8| {
         let kind = Kind::ALL[usize::from(n) / 2 % Kind::ALL.len()];
         let mut body = vec![u8::try_from(number).unwrap(), n];

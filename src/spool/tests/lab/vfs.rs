@@ -9,8 +9,10 @@
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
+use std::time::Instant;
 
+use candor_spool::LossBound;
 use rusqlite::ffi;
 
 /// One change of the disk.
@@ -22,13 +24,28 @@ pub(crate) enum Change {
     Delete,
 }
 
-/// A change of a file, and the mirror of the counters as it was then.
+/// A change of a file, and what was there beside it then.
 #[derive(Clone, Debug)]
 pub(crate) struct Op {
     pub(crate) file: String,
     pub(crate) change: Change,
+    /// The mirror of the counters.
     pub(crate) mirror: Option<Arc<[u8]>>,
+    /// What was said just before of what a power cut would lose.
+    pub(crate) word: Option<Word>,
 }
+
+/// What an agent's status says at a moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Word {
+    pub(crate) at: Instant,
+    /// Drafts that had been handed over by then.
+    pub(crate) given: usize,
+    pub(crate) bound: LossBound,
+}
+
+/// Asks for it.
+type Ask = Box<dyn Fn() -> Word + Send>;
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug)]
@@ -49,8 +66,38 @@ pub(crate) enum Kind {
     Broken,
     /// `EIO`, of syncs only.
     Unsynced,
+    /// `EIO` of one sync, and of every call after it.
+    Gone,
     /// A bit of what is read is another.
     Flip,
+}
+
+/// A sync that does not come back until it may.
+#[derive(Default)]
+pub(crate) struct Gate {
+    /// Somebody stands before it; it is open.
+    state: Mutex<(bool, bool)>,
+    turn: Condvar,
+}
+
+impl Gate {
+    fn pass(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.0 = true;
+        self.turn.notify_all();
+        drop(self.turn.wait_while(state, |(_, is_open)| !*is_open).unwrap());
+    }
+
+    /// Waits until somebody stands before it.
+    pub(crate) fn is_reached(&self) {
+        let state = self.state.lock().unwrap();
+        drop(self.turn.wait_while(state, |(is_reached, _)| !*is_reached).unwrap());
+    }
+
+    pub(crate) fn open(&self) {
+        self.state.lock().unwrap().1 = true;
+        self.turn.notify_all();
+    }
 }
 
 /// What the layer knows.
@@ -61,9 +108,12 @@ struct Lab {
     fault: Option<Fault>,
     /// Calls that failed.
     failed: usize,
+    ask: Option<Ask>,
+    gate: Option<Arc<Gate>>,
 }
 
-static LAB: Mutex<Lab> = Mutex::new(Lab { dir: None, trace: Vec::new(), fault: None, failed: 0 });
+static LAB: Mutex<Lab> =
+    Mutex::new(Lab { dir: None, trace: Vec::new(), fault: None, failed: 0, ask: None, gate: None });
 static TURN: Mutex<()> = Mutex::new(());
 
 fn lab() -> MutexGuard<'static, Lab> {
@@ -93,6 +143,16 @@ impl Watch {
 
     pub(crate) fn fail(&self, fault: Option<Fault>) {
         lab().fault = fault;
+    }
+
+    /// Has this asked before each change.
+    pub(crate) fn ask(&self, ask: Ask) {
+        lab().ask = Some(ask);
+    }
+
+    /// Holds each sync from now on.
+    pub(crate) fn hold(&self) -> Arc<Gate> {
+        Arc::clone(lab().gate.insert(Arc::default()))
     }
 
     /// Whether the fault came about.
@@ -189,6 +249,10 @@ unsafe extern "C" fn open(
         (*file).pMethods =
             if (*real(file)).pMethods.is_null() { std::ptr::null() } else { &raw const METHODS };
     }
+    if code == ffi::SQLITE_OK && fails(file, Call::Open).is_some() {
+        // It is open, and SQLite closes what has a table.
+        return ffi::SQLITE_CANTOPEN;
+    }
     code
 }
 
@@ -204,11 +268,13 @@ unsafe extern "C" fn delete(_: *mut ffi::sqlite3_vfs, path: *const c_char, sync:
 fn note(file: String, change: Change) {
     let mut lab = lab();
     let mirror = lab.dir.as_ref().and_then(|dir| std::fs::read(dir.join("counters.mirror")).ok());
-    lab.trace.push(Op { file, change, mirror: mirror.map(Into::into) });
+    let word = lab.ask.as_ref().map(|ask| ask());
+    lab.trace.push(Op { file, change, mirror: mirror.map(Into::into), word });
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Call {
+    Open,
     Read,
     Write,
     Sync,
@@ -218,9 +284,11 @@ enum Call {
 fn fails(file: *mut ffi::sqlite3_file, call: Call) -> Option<Kind> {
     name_of(file)?;
     let mut lab = lab();
+    let is_after = lab.failed > 0;
     let concerns = |kind| match kind {
-        Kind::Full | Kind::Broken => call != Call::Read,
+        Kind::Full | Kind::Broken => matches!(call, Call::Write | Call::Sync),
         Kind::Unsynced => call == Call::Sync,
+        Kind::Gone => call == Call::Sync || is_after,
         Kind::Flip => call == Call::Read,
     };
     let fault = lab.fault.as_mut().filter(|fault| concerns(fault.kind))?;
@@ -274,7 +342,11 @@ unsafe extern "C" fn read(
     place: ffi::sqlite3_int64,
 ) -> c_int {
     let code = below!(file, xRead, to, length, place);
-    if code == ffi::SQLITE_OK && fails(file, Call::Read).is_some() {
+    let fault = fails(file, Call::Read);
+    if fault == Some(Kind::Gone) {
+        return ffi::SQLITE_IOERR_READ;
+    }
+    if code == ffi::SQLITE_OK && fault.is_some() {
         let length = usize::try_from(length).unwrap();
         // SAFETY: SQLite gave a buffer of this length.
         let bytes = unsafe { std::slice::from_raw_parts_mut(to.cast::<u8>(), length) };
@@ -326,6 +398,10 @@ unsafe extern "C" fn truncate(file: *mut ffi::sqlite3_file, size: ffi::sqlite3_i
 unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, _: c_int) -> c_int {
     // The disk is of our making: what is synced is what the trace says, and a real sync only
     // takes time.
+    let gate = name_of(file).and_then(|_| lab().gate.clone());
+    if let Some(gate) = gate {
+        gate.pass();
+    }
     match fails(file, Call::Sync) {
         Some(Kind::Full) => ffi::SQLITE_FULL,
         Some(_) => ffi::SQLITE_IOERR_FSYNC,

@@ -53,6 +53,27 @@ fn looking_at_a_store_finds_what_it_holds_and_changes_no_byte() {
 }
 
 #[test]
+fn a_kill_between_the_commit_and_the_mirrors_word_of_it_is_no_disagreement() {
+    let dir = tempfile::tempdir().unwrap();
+    run(async {
+        let spool = open(dir.path());
+        let mirror = |dir: &Path| fs::read(dir.join("counters.mirror")).unwrap();
+        now(&spool, vec![draft(Level::Basic, "a")]).await;
+        let earlier = mirror(dir.path());
+        now(&spool, vec![draft(Level::Basic, "b")]).await;
+        let (killed, later) = (snapshot(dir.path()), mirror(dir.path()));
+        let agrees = |bytes: &[u8]| {
+            fs::write(killed.path().join("counters.mirror"), bytes).unwrap();
+            Offline::open(killed.path()).unwrap().verify().unwrap().mirror_agrees
+        };
+        // The intent is of the last commit, what is done of the one before.
+        assert_eq!(agrees(&[&later[..1024], &earlier[1024..]].concat()), Some(true));
+        assert_eq!(agrees(&[&earlier[..1024], &later[1024..]].concat()), Some(true));
+        assert_eq!(agrees(&earlier), Some(false), "it knows nothing of the last commit");
+    });
+}
+
+#[test]
 fn a_store_that_is_open_or_absent_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     assert!(matches!(Offline::open(dir.path()), Err(OfflineError::Absent { .. })));
