@@ -5,11 +5,12 @@
 //! # Invariants
 //! - No drive is read or asked: what the kernel or the driver remembers is enough, and wakes nothing.
 //! - No name, serial number or world-wide name of a drive is read.
-//! - Partitions, volumes, arrays, loop devices and memory disks are no drives.
+//! - Partitions, volumes, arrays, loop devices and memory disks are no drives; removable media are listed and
+//!   not counted.
 //!
 //! Nothing here fails: what is not there is absent.
 
-use candor_model::events::device::{Drive, Storage};
+use candor_model::events::device::{Drive, DriveKind, Storage};
 use candor_model::{Level, Record};
 
 use crate::probe::record;
@@ -24,7 +25,7 @@ mod os;
 #[cfg_attr(not(any(windows, test)), expect(dead_code, reason = "only Windows' drivers answer so"))]
 mod storage;
 
-/// The most drives that are listed; all are counted.
+/// The most drives that are listed; all that are fixed are counted.
 const MAX_LISTED: usize = 256;
 
 /// The probe.
@@ -60,8 +61,10 @@ pub(crate) use os::named;
 #[cfg(windows)]
 pub(crate) use os::physical;
 
+/// A stick or a card is listed as what it is, and is no drive of the machine.
 fn storage(mut drives: Vec<Drive>) -> Storage {
-    let count = u32::try_from(drives.len()).ok();
+    let is_fixed = |drive: &&Drive| drive.kind != Some(DriveKind::Removable);
+    let count = u32::try_from(drives.iter().filter(is_fixed).count()).ok();
     drives.truncate(MAX_LISTED);
     Storage { count, drives: Some(drives) }
 }
@@ -80,6 +83,14 @@ fn family(model: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn removable_media_are_listed_and_not_counted() {
+        let of = |kind| Drive { kind, ..Drive::default() };
+        let drives = vec![of(Some(DriveKind::Removable)), of(Some(DriveKind::Hdd)), of(None)];
+        let storage = storage(drives.clone());
+        assert_eq!((storage.count, storage.drives), (Some(2), Some(drives)));
+    }
 
     #[test]
     fn the_variant_is_cut_off_and_nothing_else() {

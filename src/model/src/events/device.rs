@@ -292,9 +292,9 @@ event! {
     /// The drives, without names and serial numbers. Partitions, volumes, arrays and memory disks
     /// are no drives. No drive is woken to be told of.
     pub struct Storage = "candor.device.storage", Basic, "to know which machines there are" {
-        /// How many there are.
+        /// How many there are, removable media left out.
         count: Option<u32>, System, unit = "{drive}";
-        /// Each of them; at most 256.
+        /// Each of them, removable media included; at most 256.
         drives: Option<Vec<Drive>>, System;
     }
 }
