@@ -383,6 +383,9 @@ pub enum DiagnoseAction {
     RecordHost {
         /// The directory, which must not exist yet.
         dir: PathBuf,
+        /// Write one readable text file in place of the directory: the form of tests/hosts.
+        #[arg(long)]
+        archive: bool,
         /// Record the machine whose files stand below DIR in place of this one.
         #[arg(long, value_name = "DIR")]
         host_root: Option<PathBuf>,

@@ -74,7 +74,7 @@ pub use absence::Absence;
 pub use changes::{Change, Changes, Watch};
 pub use host::Host;
 pub use probe::{Moment, Probe, ProbeError, ProbeStatus, Rhythm};
-pub use recorder::record_host;
+pub use recorder::{record_archive, record_host};
 pub use runner::Runner;
 pub use schedule::{Intervals, Schedule};
 pub use settings::{Pseudonym, Settings, Switch};

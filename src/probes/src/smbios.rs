@@ -54,6 +54,19 @@ pub(crate) fn chassis(table: &[u8]) -> Option<u64> {
     number::<1>(chassis, 5)
 }
 
+/// A table of what is read here, the modules and the chassis, without its strings: for a recording.
+#[cfg_attr(windows, expect(dead_code, reason = "only Linux' files are recorded"))]
+pub(crate) fn without_strings(table: &[u8]) -> Vec<u8> {
+    let is_read = |data: &&[u8]| matches!(data[0], CHASSIS | MEMORY_DEVICE);
+    let mut kept = Vec::new();
+    for data in structures(table).filter(is_read) {
+        kept.extend_from_slice(data);
+        kept.extend_from_slice(&[0, 0]);
+    }
+    kept.extend_from_slice(&[END, 4, 0, 0, 0, 0]);
+    kept
+}
+
 /// The formatted part of each structure, without its strings.
 fn structures(table: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = table;
@@ -193,6 +206,19 @@ mod tests {
         old.extend_from_slice(&[0, 0]);
         let expected = Module { size: Some(256 << 20), kind: Some("ddr"), speed: None };
         assert_eq!(modules(&table(&[old])), Some(vec![expected]));
+    }
+
+    #[test]
+    fn a_recording_of_a_table_says_the_same_without_its_strings() {
+        let board = [&[2, 8, 3, 0, 1, 2, 3, 4][..], b"BOARD\0\0"].concat();
+        let chassis_of = [&[CHASSIS, 6, 3, 0, 1, 0x17][..], b"TAG\0\0"].concat();
+        let whole = table(&[slot(16_384, 0x1A, 3200, 2933, 0), board, chassis_of]);
+        let kept = without_strings(&whole);
+        assert_eq!((modules(&kept), chassis(&kept)), (modules(&whole), Some(0x17)));
+        assert_eq!(modules(&kept).map_or(0, |modules| modules.len()), 1);
+        for text in ["SERIAL", "BOARD", "TAG"] {
+            assert!(!kept.windows(text.len()).any(|part| part == text.as_bytes()), "{text}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use candor_probes::{Host, record_host};
+use candor_probes::{Host, record_archive, record_host};
 
 use crate::cli::DiagnoseAction;
 use crate::failure::{FAILED, Failure, chain};
@@ -10,17 +10,18 @@ use crate::shown::Shown;
 
 pub(crate) fn run(action: &DiagnoseAction) -> Result<Shown, Failure> {
     match action {
-        DiagnoseAction::RecordHost { dir, host_root } => {
-            record(dir, &host_root.as_deref().map_or_else(Host::live, Host::new))
+        DiagnoseAction::RecordHost { dir, archive, host_root } => {
+            record(dir, *archive, &host_root.as_deref().map_or_else(Host::live, Host::new))
         }
     }
 }
 
-fn record(dir: &Path, host: &Host) -> Result<Shown, Failure> {
-    let files = record_host(host, dir).map_err(|error| Failure::new(FAILED, chain(&error)))?;
+fn record(path: &Path, is_archive: bool, host: &Host) -> Result<Shown, Failure> {
+    let record = if is_archive { record_archive } else { record_host };
+    let files = record(host, path).map_err(|error| Failure::new(FAILED, chain(&error)))?;
     let text = format!(
         "{files} files in {}; look through them before you give them away\n",
-        dir.display()
+        path.display()
     );
-    Ok(Shown::new(text, &serde_json::json!({ "dir": dir, "files": files })))
+    Ok(Shown::new(text, &serde_json::json!({ "dir": path, "files": files })))
 }

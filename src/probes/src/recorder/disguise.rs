@@ -2,56 +2,90 @@
 //!
 //! # Invariants
 //! - The same length and form, so that what reads it reads the same.
-//! - Hexadecimal digits of MAC addresses, UUIDs and of names made of a MAC address become zeros.
+//! - MAC addresses, UUIDs and names made of a MAC address become numbers in the order in which they were met:
+//!   what was one stays one, what were two stay two. A kernel's addresses and a board's serial number become zeros.
 //!
 //! Nothing here fails.
 
-/// The text without addresses and ids, and without `host_name`.
-pub(super) fn disguise(text: &str, host_name: Option<&str>) -> String {
-    let mut clean = String::with_capacity(text.len());
-    for line in text.split_inclusive('\n') {
-        clean.push_str(&line_of(line));
-    }
-    match host_name {
-        Some(name) => clean.replace(name, &"x".repeat(name.len())),
-        None => clean,
-    }
+use std::collections::BTreeMap;
+
+/// What was replaced so far.
+#[derive(Debug, Default)]
+pub(super) struct Disguise {
+    host_name: Option<String>,
+    numbers: BTreeMap<String, usize>,
 }
 
-fn line_of(line: &str) -> String {
-    // The serial number of an Arm board, in `proc/cpuinfo`.
-    if let Some(value) = line.strip_prefix("Serial") {
-        return format!("Serial{}", zeros(value));
+impl Disguise {
+    /// `host_name` is replaced wherever it stands.
+    pub(super) fn new(host_name: Option<String>) -> Self {
+        Self { host_name, numbers: BTreeMap::new() }
     }
-    let is_part = |c: char| c.is_ascii_alphanumeric() || c == ':' || c == '-';
-    let mut clean = String::with_capacity(line.len());
-    let mut rest = line;
-    while let Some(start) = rest.find(is_part) {
-        clean.push_str(&rest[..start]);
-        let word = &rest[start..];
-        let end = word.find(|c| !is_part(c)).unwrap_or(word.len());
-        clean.push_str(&word_of(&word[..end]));
-        rest = &word[end..];
-    }
-    clean + rest
-}
 
-fn word_of(word: &str) -> String {
-    let is_hex = |part: &str| part.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let parts: Vec<&str> = word.split([':', '-']).collect();
-    let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
-    let all_hex = parts.iter().all(|part| is_hex(part));
-    let is_uuid = lengths.windows(5).any(|five| five == [8, 4, 4, 4, 12]);
-    let is_mac = lengths.len() >= 6 && lengths.windows(6).any(|six| six == [2; 6]);
-    if (is_mac && all_hex) || is_uuid {
-        return zeros(word);
-    }
-    match word.strip_prefix("enx").or_else(|| word.strip_prefix("wlx")) {
-        Some(address) if address.len() == 12 && is_hex(address) => {
-            format!("{}{}", &word[..3], zeros(address))
+    /// The text without addresses and ids, and without the host's name.
+    pub(super) fn clean(&mut self, text: &str) -> String {
+        let mut clean = String::with_capacity(text.len());
+        for line in text.split_inclusive('\n') {
+            clean.push_str(&self.line(line));
         }
-        _ => word.to_owned(),
+        match &self.host_name {
+            Some(name) => clean.replace(name, &"x".repeat(name.len())),
+            None => clean,
+        }
     }
+
+    fn line(&mut self, line: &str) -> String {
+        // The serial number of an Arm board, in `proc/cpuinfo`.
+        if let Some(value) = line.strip_prefix("Serial") {
+            return format!("Serial{}", zeros(value));
+        }
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == ':' || c == '-';
+        let mut clean = String::with_capacity(line.len());
+        let mut rest = line;
+        while let Some(start) = rest.find(is_part) {
+            clean.push_str(&rest[..start]);
+            let word = &rest[start..];
+            let end = word.find(|c| !is_part(c)).unwrap_or(word.len());
+            clean.push_str(&self.word(&word[..end]));
+            rest = &word[end..];
+        }
+        clean + rest
+    }
+
+    fn word(&mut self, word: &str) -> String {
+        let parts: Vec<&str> = word.split([':', '-']).collect();
+        let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
+        let all_hex = parts.iter().all(|part| is_hex(part));
+        let is_uuid = lengths.windows(5).any(|five| five == [8, 4, 4, 4, 12]);
+        let is_mac = lengths.len() >= 6 && lengths.windows(6).any(|six| six == [2; 6]);
+        if (is_mac && all_hex) || is_uuid {
+            return self.numbered(word);
+        }
+        if word.strip_prefix("0x").is_some_and(|digits| digits.len() >= 12 && is_hex(digits)) {
+            return format!("0x{}", zeros(&word[2..]));
+        }
+        match word.strip_prefix("enx").or_else(|| word.strip_prefix("wlx")) {
+            Some(address) if address.len() == 12 && is_hex(address) => {
+                format!("{}{}", &word[..3], self.numbered(address))
+            }
+            _ => word.to_owned(),
+        }
+    }
+
+    /// The number of this id, in its own form.
+    fn numbered(&mut self, id: &str) -> String {
+        let digits: String = id.chars().filter(char::is_ascii_hexdigit).collect();
+        let next = self.numbers.len() + 1;
+        let number = *self.numbers.entry(digits.to_ascii_lowercase()).or_insert(next);
+        let number = format!("{number:0>width$x}", width = digits.len());
+        let mut number = number.chars();
+        let digit = |c: char| if c.is_ascii_hexdigit() { number.next().unwrap_or('0') } else { c };
+        id.chars().map(digit).collect()
+    }
+}
+
+fn is_hex(part: &str) -> bool {
+    part.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn zeros(text: &str) -> String {
@@ -65,14 +99,11 @@ mod tests {
     #[test]
     fn addresses_ids_and_names_are_replaced_and_the_rest_stays() {
         for (text, clean) in [
-            ("02:ca:fe:ca:fe:01\n", "00:00:00:00:00:00\n"),
-            ("INTERFACE=enx02cafecafe01", "INTERFACE=enx000000000000"),
-            (
-                "CRYPT-LUKS2-0f1e2d3c4b5a69788796a5b4c3d2e1f0-root",
-                "CRYPT-LUKS2-0f1e2d3c4b5a69788796a5b4c3d2e1f0-root",
-            ),
-            ("f8b3781a-1e82-4818-a1c3-63d806ec15bb/x", "00000000-0000-0000-0000-000000000000/x"),
+            ("02:ca:fe:ca:fe:01\n", "00:00:00:00:00:01\n"),
+            ("INTERFACE=enx02cafecafe01", "INTERFACE=enx000000000001"),
+            ("f8b3781a-1e82-4818-a1c3-63d806ec15bb/x", "00000000-0000-0000-0000-000000000001/x"),
             ("Serial\t\t: 10000000abcdef01\n", "Serial\t\t: 0000000000000000\n"),
+            ("ext4 1 0 - Live 0xffffffffc0a1b000\n", "ext4 1 0 - Live 0x0000000000000000\n"),
             ("0000:00:1f.2/ata1", "0000:00:1f.2/ata1"),
             (
                 "model name\t: AMD EPYC 7543 32-Core Processor",
@@ -80,7 +111,16 @@ mod tests {
             ),
             ("web-7 is up", "xxxxx is up"),
         ] {
-            assert_eq!(disguise(text, Some("web-7")), clean);
+            assert_eq!(Disguise::new(Some("web-7".to_owned())).clean(text), clean);
         }
+    }
+
+    #[test]
+    fn what_was_one_stays_one_and_two_stay_two() {
+        let mut disguise = Disguise::default();
+        let text = "enx02cafecafe01 enx02cafecafe02 02:CA:FE:CA:FE:01";
+        let clean = "enx000000000001 enx000000000002 00:00:00:00:00:01";
+        assert_eq!(disguise.clean(text), clean);
+        assert_eq!(disguise.clean("enx02cafecafe02"), "enx000000000002");
     }
 }

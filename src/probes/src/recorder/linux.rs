@@ -1,213 +1,190 @@
-//! What is recorded of a Linux machine: the allow-list, and how it is copied.
-//!
-//! ```text
-//! a/*/b     every entry of a that has b
-//! link      an entry of sys that is a link: its place below sys/devices is made, and the link to it
-//! ```
+//! What is recorded of a Linux machine: how the files of the [allow-list](allowed) are copied.
 //!
 //! # Invariants
-//! - Links are written relative, so that they stay in the directory.
+//! - Of a file that says more than the inventory needs, only the lines that it needs are copied.
 //!
 //! A file that cannot be read is left out.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::UNIX_EPOCH;
 
-use super::disguise::disguise;
-use super::write_failed;
-use crate::{Host, ProbeError};
+use super::disguise::Disguise;
+use super::recording::{Entry, Recording};
+use crate::{Host, ProbeError, smbios};
 
-/// Files, with `*` for any one name.
-const FILES: [&str; 44] = [
-    "etc/os-release",
-    "etc/debian_version",
-    "usr/lib/os-release",
-    "proc/cpuinfo",
-    "proc/diskstats",
-    "proc/interrupts",
-    "proc/loadavg",
-    "proc/meminfo",
-    "proc/modules",
-    "proc/stat",
-    "proc/uptime",
-    "proc/vmstat",
-    "proc/sys/kernel/arch",
-    "proc/sys/kernel/osrelease",
-    "proc/sys/kernel/tainted",
-    "proc/sys/kernel/version",
-    "sys/class/dmi/id/bios_date",
-    "sys/class/dmi/id/bios_vendor",
-    "sys/class/dmi/id/bios_version",
-    "sys/class/dmi/id/chassis_type",
-    "sys/class/dmi/id/product_name",
-    "sys/class/dmi/id/sys_vendor",
-    "sys/devices/cpu_atom/cpus",
-    "sys/devices/cpu_core/cpus",
-    "sys/devices/system/clocksource/clocksource0/available_clocksource",
-    "sys/devices/system/cpu/*/cpu_capacity",
-    "sys/devices/system/cpu/*/cpufreq/base_frequency",
-    "sys/devices/system/cpu/*/cpufreq/cpuinfo_max_freq",
-    "sys/devices/system/cpu/*/topology/core_cpus_list",
-    "sys/devices/system/cpu/*/topology/physical_package_id",
-    "sys/devices/system/cpu/*/topology/thread_siblings_list",
-    "sys/devices/system/cpu/offline",
-    "sys/devices/system/cpu/online",
-    "sys/devices/system/cpu/present",
-    "sys/devices/system/edac/mc/*/ce_count",
-    "sys/devices/system/edac/mc/*/ue_count",
-    "sys/devices/system/memory/block_size_bytes",
-    "sys/devices/system/node/online",
-    "sys/firmware/devicetree/base/compatible",
-    "sys/firmware/devicetree/base/model",
-    "sys/hypervisor/type",
-    "sys/kernel/security/lockdown",
-    "sys/kernel/security/lsm",
-    "sys/module/*/version",
-];
+mod allowed;
+mod root_mount;
 
-/// Below each `cache/index*` of a processor.
-const CACHE: [&str; 4] = ["level", "type", "size", "shared_cpu_list"];
+use allowed::{BLOCK, CHANGED, FILES, NET, PARTS, PCI, PRESENT, WIRELESS};
 
-/// Below each link of `sys/block`.
-const BLOCK: [&str; 15] = [
-    "size",
-    "removable",
-    "ro",
-    "hidden",
-    "partition",
-    "queue/rotational",
-    "queue/logical_block_size",
-    "queue/physical_block_size",
-    "device/model",
-    "device/vendor",
-    "device/name",
-    "md/level",
-    "md/degraded",
-    "loop/autoclear",
-    "dm/suspended",
-];
+/// The uevent of a device says more; this is what kind of device it is.
+const DEVTYPE: &str = "DEVTYPE=";
 
-/// Below each link of `sys/class/net`.
-const NET: [&str; 7] =
-    ["type", "operstate", "carrier", "speed", "flags", "bonding/mode", "bridge/stp_state"];
-
-pub(super) fn record(host: &Host, dir: &Path) -> Result<usize, ProbeError> {
-    let mut copy = Copy {
-        host,
-        dir,
-        name: host.text(&host.proc("sys/kernel/hostname")),
-        files: BTreeSet::new(),
-    };
+#[expect(clippy::unnecessary_wraps, reason = "Windows has nothing to record, and says so")]
+pub(super) fn record(host: &Host) -> Result<Recording, ProbeError> {
+    let name = host.text(&host.proc("sys/kernel/hostname")).filter(|name| name.len() > 2);
+    let mut copy = Copy { host, disguise: Disguise::new(name), recording: Recording::default() };
     for pattern in FILES {
-        copy.matching(pattern)?;
+        each(host, pattern, &mut |path| copy.file(path));
     }
-    for cpu in host.names(&host.sys("devices/system/cpu")) {
-        for index in host.names(&host.sys("devices/system/cpu").join(&cpu).join("cache")) {
-            let cache = format!("sys/devices/system/cpu/{cpu}/cache/{index}");
-            CACHE.iter().try_for_each(|file| copy.file(&format!("{cache}/{file}")))?;
+    for pattern in PRESENT {
+        each(host, pattern, &mut |path| copy.present(path));
+    }
+    for path in CHANGED {
+        copy.changed(path);
+    }
+    for (path, is_wanted) in PARTS {
+        each(host, path, &mut |path| copy.lines(path, *is_wanted));
+    }
+    copy.classes();
+    copy.firmware();
+    root_mount::record(&mut copy);
+    Ok(copy.recording)
+}
+
+/// Every path that a pattern stands for: `*` is any part of a name.
+fn each(host: &Host, pattern: &str, with: &mut impl FnMut(&str)) {
+    let Some(star) = pattern.find('*') else { return with(pattern) };
+    let start = pattern[..star].rfind('/').map_or(0, |slash| slash + 1);
+    let end = pattern[star..].find('/').map_or(pattern.len(), |slash| star + slash);
+    let (before, after) = (&pattern[start..star], &pattern[star + 1..end]);
+    for name in host.names(&host.path(&pattern[..start])) {
+        let rest = name.strip_prefix(before);
+        if rest.is_some_and(|rest| rest.ends_with(after)) {
+            each(host, &format!("{}{name}{}", &pattern[..start], &pattern[end..]), with);
         }
     }
-    copy.links("block", &BLOCK)?;
-    copy.links("class/net", &NET)?;
-    Ok(copy.files.len())
 }
 
 struct Copy<'a> {
     host: &'a Host,
-    dir: &'a Path,
-    /// The host's name, which is replaced wherever it stands.
-    name: Option<String>,
-    files: BTreeSet<String>,
+    disguise: Disguise,
+    recording: Recording,
 }
 
 impl Copy<'_> {
-    fn clean(&self, text: &str) -> String {
-        disguise(text, self.name.as_deref().filter(|name| name.len() > 2))
+    fn add(&mut self, path: &str, entry: Entry) {
+        // What the list itself spells out is nobody's: a variable of UEFI has a UUID in its name.
+        let is_spelt_out = FILES.contains(&path);
+        let place = if is_spelt_out { path.to_owned() } else { self.disguise.clean(path) };
+        self.recording.add(place, entry);
     }
 
-    fn matching(&mut self, pattern: &str) -> Result<(), ProbeError> {
-        let Some((before, after)) = pattern.split_once("/*/") else { return self.file(pattern) };
-        for name in self.host.names(&self.host.path(before)) {
-            self.file(&format!("{before}/{name}/{after}"))?;
+    fn text(&mut self, path: &str, text: &str) {
+        let text = self.disguise.clean(text);
+        self.add(path, Entry::File(text.into_bytes()));
+    }
+
+    /// A file as it is; what is no text has no names in it.
+    fn file(&mut self, path: &str) {
+        let Some(content) = self.host.bytes(&self.host.path(path)) else { return };
+        match String::from_utf8(content) {
+            Ok(text) => self.text(path, &text),
+            Err(binary) => self.add(path, Entry::File(binary.into_bytes())),
         }
-        Ok(())
     }
 
-    fn file(&mut self, path: &str) -> Result<(), ProbeError> {
-        let Some(content) = self.host.content(&self.host.path(path)) else { return Ok(()) };
-        let target = self.dir.join(self.clean(path));
-        make_parent(&target)?;
-        fs::write(&target, self.clean(&content)).map_err(|source| write_failed(&target, source))?;
-        self.files.insert(path.to_owned());
-        Ok(())
+    /// That it is there, and nothing of it.
+    fn present(&mut self, path: &str) {
+        let Ok(found) = self.host.path(path).symlink_metadata() else { return };
+        let entry = if found.is_file() { Entry::File(Vec::new()) } else { Entry::Directory };
+        self.add(path, entry);
     }
 
-    /// Each entry of a class: its directory where it hangs, and the link to it.
-    fn links(&mut self, class: &str, files: &[&str]) -> Result<(), ProbeError> {
+    /// When it was changed.
+    fn changed(&mut self, path: &str) {
+        let changed = self.host.path(path).metadata().and_then(|found| found.modified());
+        if let Some(since) = changed.ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()) {
+            self.add(path, Entry::Changed(since.as_secs()));
+        }
+    }
+
+    /// Some lines of a file; that it is there, if it has none of them.
+    fn lines(&mut self, path: &str, is_wanted: fn(&str) -> bool) {
+        let Some(content) = self.host.content(&self.host.path(path)) else { return };
+        let wanted: String =
+            content.split_inclusive('\n').filter(|line| is_wanted(line.trim_end())).collect();
+        self.text(path, &wanted);
+    }
+
+    fn classes(&mut self) {
+        for class in ["block", "class/block"] {
+            self.links(class, BLOCK);
+        }
+        self.links("class/net", NET);
+        self.links("class/scsi_host", &["proc_name"]);
+        self.links("bus/pci/devices", PCI);
+    }
+
+    /// Each entry of a class that has one of the files: its directory where it hangs, and the link to it.
+    fn links(&mut self, class: &str, files: &[&str]) {
         for name in self.host.names(&self.host.sys(class)) {
             let entry = self.host.sys(class).join(&name);
-            let Some(place) = self.host.leads_to(&entry).filter(|_| entry.is_dir()) else {
-                continue;
-            };
-            let place = place.to_string_lossy().into_owned();
+            let has_file = files.iter().any(|file| entry.join(file).exists());
+            let Some(place) = self.leads_to(&entry).filter(|_| has_file) else { continue };
             for file in files {
-                self.file(&format!("{place}/{file}"))?;
+                self.file(&format!("{place}/{file}"));
             }
-            self.uevent(&place)?;
-            self.device(&place)?;
-            self.link(&format!("sys/{class}/{name}"), &place)?;
+            self.lines(&format!("{place}/uevent"), |line| line.starts_with(DEVTYPE));
+            self.behind(&place);
+            self.below(&place);
+            self.link(&format!("sys/{class}/{name}"), &place);
         }
-        Ok(())
-    }
-
-    /// Of `uevent` only what kind of device it is.
-    fn uevent(&mut self, place: &str) -> Result<(), ProbeError> {
-        let path = format!("{place}/uevent");
-        let uevent = self.host.content(&self.host.path(&path)).unwrap_or_default();
-        let Some(kind) = uevent.lines().find(|line| line.starts_with("DEVTYPE=")) else {
-            return Ok(());
-        };
-        let target = self.dir.join(self.clean(&path));
-        make_parent(&target)?;
-        fs::write(&target, format!("{kind}\n")).map_err(|source| write_failed(&target, source))?;
-        self.files.insert(path);
-        Ok(())
     }
 
     /// The driver and the bus of the device behind an adapter.
-    fn device(&mut self, place: &str) -> Result<(), ProbeError> {
-        let device = format!("{place}/device");
-        if !place.contains("/net/") || !self.host.path(&device).exists() {
-            return Ok(());
-        }
+    fn behind(&mut self, place: &str) {
+        let device = self.host.path(place).join("device");
+        let Some(at) = self.leads_to(&device).filter(|_| place.contains("/net/")) else { return };
         for link in ["driver", "subsystem"] {
-            if let Some(name) = self.host.link_name(&self.host.path(&device).join(link)) {
-                let bus = format!("sys/bus/{link}/{name}");
-                self.link(&format!("{device}/{link}"), &bus)?;
+            if let Some(to) = self.leads_to(&device.join(link)) {
+                self.add(&to, Entry::Directory);
+                self.link(&format!("{at}/{link}"), &to);
             }
         }
-        Ok(())
+        self.lines(&format!("{at}/uevent"), |line| line.starts_with("DRIVER="));
+        self.add(&at, Entry::Directory);
+        for mark in WIRELESS {
+            self.present(&format!("{place}/{mark}"));
+        }
+        self.link(&format!("{place}/device"), &at);
     }
 
-    fn link(&mut self, path: &str, to: &str) -> Result<(), ProbeError> {
-        let (path, to) = (self.clean(path), self.clean(to));
-        let (link, target) = (self.dir.join(&path), self.dir.join(&to));
-        make_parent(&link)?;
-        fs::create_dir_all(&target).map_err(|source| write_failed(&target, source))?;
-        let up: PathBuf = path.split('/').skip(1).map(|_| "..").collect();
-        match symlink(up.join(to), &link) {
-            // Two that had the same name once their addresses were replaced.
-            Err(source) if source.kind() != std::io::ErrorKind::AlreadyExists => {
-                Err(write_failed(&link, source))
+    /// What a layer of storage lies on, and what kind of layer it is; the rest of its id is left.
+    fn below(&mut self, place: &str) {
+        let slaves = self.host.path(place).join("slaves");
+        for name in self.host.names(&slaves) {
+            if let Some(to) = self.leads_to(&slaves.join(&name)) {
+                self.link(&format!("{place}/slaves/{name}"), &to);
             }
-            _ => Ok(()),
+        }
+        let identity = format!("{place}/dm/uuid");
+        let Some(text) = self.host.text(&self.host.path(&identity)) else { return };
+        let kind = text.split('-').next().unwrap_or_default();
+        self.text(&identity, &format!("{kind}-\n"));
+    }
+
+    /// Memory modules and chassis; no string of the table.
+    fn firmware(&mut self) {
+        const TABLE: &str = "sys/firmware/dmi/tables/DMI";
+        let table = {
+            // The table is root's; what is taken from it is not.
+            let _raised = candor_platform::raise_to_read();
+            self.host.bytes(&self.host.path(TABLE))
+        };
+        if let Some(table) = table {
+            self.add(TABLE, Entry::File(smbios::without_strings(&table)));
         }
     }
-}
 
-fn make_parent(path: &Path) -> Result<(), ProbeError> {
-    let parent = path.parent().unwrap_or(path);
-    fs::create_dir_all(parent).map_err(|source| write_failed(parent, source))
+    fn leads_to(&self, path: &Path) -> Option<String> {
+        self.host.leads_to(path).map(|place| place.to_string_lossy().into_owned())
+    }
+
+    fn link(&mut self, path: &str, to: &str) {
+        if path != to {
+            let to = self.disguise.clean(to);
+            self.add(path, Entry::Link(to));
+        }
+    }
 }

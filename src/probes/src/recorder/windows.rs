@@ -3,11 +3,11 @@
 //! Always a failure that says so.
 
 use std::io;
-use std::path::Path;
 
+use super::recording::Recording;
 use crate::{Host, ProbeError};
 
-pub(super) fn record(_host: &Host, _dir: &Path) -> Result<usize, ProbeError> {
+pub(super) fn record(_host: &Host) -> Result<Recording, ProbeError> {
     let source = io::ErrorKind::Unsupported.into();
     Err(ProbeError::System { what: "files to record: only Linux has them", source })
 }
