@@ -4,8 +4,8 @@
 
 use serde_json::Value;
 
+use crate::preview;
 use crate::tree::Tree;
-use crate::{laptop, preview};
 
 const MAC: &str = "02:ca:fe:ca:fe:01";
 const USER: &str = "canaryuser";
@@ -25,7 +25,7 @@ fn tree() -> Tree {
 
 /// The machine before its programs crashed.
 pub(crate) fn before_crashes() -> Tree {
-    let tree = laptop::tree();
+    let tree = Tree::recorded("laptop");
     names(&tree);
     hardware(&tree);
     processes(&tree);

@@ -10,7 +10,7 @@ use candor_tests::{Agent, Settings, eventually, need};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use serde_json::Value;
 
-use crate::{kvm, tree::Tree};
+use crate::tree::Tree;
 
 /// A mount; it ends with this, and with it everything that waits for it.
 struct Silent {
@@ -37,7 +37,7 @@ impl Drop for Silent {
 }
 
 fn tree() -> Tree {
-    let tree = kvm::tree();
+    let tree = Tree::recorded("kvm");
     tree.directory("mnt/silent");
     std::fs::remove_file(tree.root().join("proc/1/mountinfo")).expect("the guest has one");
     tree.file("proc/1/mountinfo", "30 1 254:9 / /mnt/silent rw - ext4 /dev/vdb1 rw\n");

@@ -1,4 +1,4 @@
-//! Builds a recorded machine: a directory with the files that the real one has.
+//! A machine's directory for `--host-root`: one that is kept as text, and what a test adds to it.
 //!
 //! # Invariants
 //! - Links are relative, as in `sysfs`, so that they stay in the tree.
@@ -8,19 +8,25 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
+
+use crate::{archive, golden};
 
 /// The tree of one machine.
 pub(crate) struct Tree(TempDir);
 
-/// A cache of a processor: level, type, size, who shares it.
-pub(crate) type Cache<'a> = (u32, &'a str, &'a str, &'a str);
-
 impl Tree {
     pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
+    }
+
+    /// One of the machines beside this file.
+    pub(crate) fn recorded(name: &str) -> Self {
+        let text = fs::read_to_string(golden::place(name).join("tree.txt")).expect(name);
+        let tree = Self::new();
+        archive::unpack(&text, tree.root()).expect(name);
+        tree
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -66,52 +72,6 @@ impl Tree {
         let place = self.root().join(path);
         fs::create_dir_all(place.parent().unwrap()).unwrap();
         symlink(format!("{up}{to}"), place).unwrap();
-        self
-    }
-
-    pub(crate) fn modified(&self, path: &str, unix_seconds: u64) -> &Self {
-        let file = fs::File::options().append(true).open(self.root().join(path)).unwrap();
-        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(unix_seconds)).unwrap();
-        self
-    }
-
-    /// A block device at its place below `sys/devices`, with its link in `sys/block`.
-    pub(crate) fn block(&self, place: &str, files: &[(&str, &str)]) -> &Self {
-        let name = place.rsplit('/').next().unwrap();
-        let place = format!("sys/devices/{place}");
-        self.directory(&place).files(&place, files);
-        self.link(&format!("sys/block/{name}"), &place);
-        self.link(&format!("sys/class/block/{name}"), &place)
-    }
-
-    /// A network adapter at its place below `sys/devices`, with its link in `sys/class/net` and,
-    /// where it hangs on a bus, its driver and its bus.
-    pub(crate) fn net(&self, place: &str, device: Option<(&str, &str)>, files: &[(&str, &str)]) {
-        let name = place.rsplit('/').next().unwrap();
-        let place = format!("sys/devices/{place}");
-        self.directory(&place).files(&place, files);
-        self.file(&format!("{place}/address"), crate::SECRET);
-        self.link(&format!("sys/class/net/{name}"), &place);
-        if let Some((driver, bus)) = device {
-            let parent = place.rsplit_once("/net/").unwrap().0;
-            self.link(&format!("{parent}/driver"), &format!("sys/bus/{bus}/drivers/{driver}"));
-            self.link(&format!("{parent}/subsystem"), &format!("sys/bus/{bus}"));
-            self.directory(&format!("sys/bus/{bus}/drivers/{driver}"));
-            self.link(&format!("{place}/device"), parent);
-        }
-    }
-
-    /// A processor that is switched on.
-    pub(crate) fn cpu(&self, number: u32, package: &str, threads: &str, caches: &[Cache]) -> &Self {
-        let cpu = format!("sys/devices/system/cpu/cpu{number}");
-        self.file(&format!("{cpu}/topology/physical_package_id"), package);
-        self.file(&format!("{cpu}/topology/core_cpus_list"), threads);
-        for (index, (level, kind, size, shared)) in caches.iter().enumerate() {
-            let level = level.to_string();
-            let files =
-                [("level", &*level), ("type", kind), ("size", size), ("shared_cpu_list", shared)];
-            self.files(&format!("{cpu}/cache/index{index}"), &files);
-        }
         self
     }
 }
