@@ -64,7 +64,7 @@ pub trait Agent: 'static {
     fn terms(&self) -> Terms;
 
     /// Why programs cannot be heard where the settings say; `None` where they are, or where they say
-    /// nowhere. Told whenever that may have changed.
+    /// nowhere. Told after each time that the places were opened or shut.
     fn set_trouble(&self, trouble: Option<String>);
 }
 
@@ -285,6 +285,9 @@ pub(crate) fn admit(
         sets: &mut record.sets,
         body: &mut body,
     })?;
+    if record.unread > 0 {
+        provider.counts().take_fields(Reason::UnknownField, u64::from(record.unread));
+    }
     record.level = accepted.level;
     record.is_declared = accepted.is_declared;
     // Free text, of the event's own level.

@@ -36,14 +36,18 @@ pub struct Provided {
     /// The attributes: of a log record its own, of a span its own and then those of each part, of a
     /// metric those of each part.
     pub sets: Vec<Vec<Given>>,
-    /// The points of a metric, the events of a span.
+    /// The points of a metric, the events and links of a span.
     pub parts: Vec<Part>,
+    /// How much of what the program said has no place in it: such as a span's trace state.
+    pub unread: u32,
 }
 
-/// A point of a metric, or something that happened in a span.
+/// A point of a metric, something that happened in a span, or a span's link to another one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Part {
-    /// The name of what happened; empty for a point.
+    /// A link, where the record is a span: else something that happened in it.
+    pub is_link: bool,
+    /// The name of what happened; empty for a point and a link.
     pub name: String,
     /// Its numbers and times in the codec's bytes.
     pub facts: Vec<u8>,
@@ -67,6 +71,7 @@ impl Provided {
             body: None,
             sets: Vec::new(),
             parts: Vec::new(),
+            unread: 0,
         }
     }
 

@@ -370,10 +370,19 @@ mod tests {
             end_time_unix_nano: 8,
             attributes: vec![text(keys::UID, "u-2")],
             events: vec![event],
+            links: vec![span::Link {
+                trace_id: vec![4; 16],
+                attributes: vec![text("a", "b")],
+                ..span::Link::default()
+            }],
             status: Some(Status { message: "bad".to_owned(), code: 2 }),
             ..Span::default()
         };
         let record = decode_body(Kind::Span, &span.encode_to_vec()).unwrap();
+        let links = &crate::json::to_json(&record)["links"];
+        let expected =
+            serde_json::json!([{ "trace_id": "04".repeat(16), "attributes": { "a": "b" } }]);
+        assert_eq!(links, &expected);
         assert_eq!((record.name.as_str(), record.time), ("deploy", UnixNanos(5)));
         assert_eq!(record.uid.as_deref(), Some("u-2"));
         let facts = record.span.unwrap();

@@ -63,7 +63,7 @@ pub struct LogFacts {
     pub body: Option<Value>,
 }
 
-/// What a span has beside its attributes. Its links are not read.
+/// What a span has beside its attributes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpanFacts {
     /// The span that caused it.
@@ -78,6 +78,19 @@ pub struct SpanFacts {
     pub status_message: Option<String>,
     /// What happened in it.
     pub events: Vec<SpanEvent>,
+    /// Spans that it has to do with and that did not cause it.
+    pub links: Vec<SpanLink>,
+}
+
+/// A link of a span to another one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpanLink {
+    /// Trace of the other one, 32 lower-case hexadecimal digits.
+    pub trace_id: Option<String>,
+    /// The other one, 16 lower-case hexadecimal digits.
+    pub span_id: Option<String>,
+    /// Attributes of the link.
+    pub attributes: Vec<(String, Value)>,
 }
 
 /// Something that happened in a span.

@@ -32,7 +32,7 @@ use shape::{Shape, copy};
 pub const MAX_RECORD: usize = 64 * 1024;
 /// Most bytes of one metric with its points.
 pub const MAX_METRIC: usize = 256 * 1024;
-/// Most points of a metric, or events of a span.
+/// Most points of a metric, or events and links of a span.
 const MAX_PARTS: usize = 1_000;
 /// Most attributes in one set, as OpenTelemetry's SDKs have it.
 const MAX_ATTRIBUTES: usize = 128;
@@ -114,12 +114,14 @@ pub fn incoming(kind: Kind, record: &[u8]) -> Result<Provided, Unfit> {
             what: "more bytes than are taken: 64 KiB, a metric 256 KiB",
         });
     }
-    let mut parser = Parser { values: 0 };
-    match kind {
+    let mut parser = Parser::default();
+    let mut provided = match kind {
         Kind::Log => parser.log(record),
         Kind::Metric => parser.metric(record),
         Kind::Span => parser.span(record),
-    }
+    }?;
+    provided.unread = parser.unread;
+    Ok(provided)
 }
 
 /// Ids of the trace and the span that a record belongs to.
@@ -185,7 +187,7 @@ fn resource_of(group: &[u8]) -> Result<Vec<(&str, Value)>, DecodeError> {
     if bytes.len() > MAX_RECORD {
         return Err(DecodeError::TooLarge { part: "resource", bytes: bytes.len() });
     }
-    let mut parser = Parser { values: 0 };
+    let mut parser = Parser::default();
     let mut attributes = Vec::new();
     for pair in embedded(bytes, 1, "resource").take(MAX_ATTRIBUTES) {
         match parser.pair(pair?) {
@@ -202,8 +204,11 @@ fn utf8<'a>(bytes: &'a [u8], part: &'static str) -> Result<&'a str, DecodeError>
 }
 
 /// Takes one record apart, and counts the values in it.
+#[derive(Default)]
 struct Parser {
     values: usize,
+    /// Fields of it that nobody reads.
+    unread: u32,
 }
 
 impl Parser {
@@ -230,7 +235,7 @@ impl Parser {
         let mut span = Provided::new(Kind::Span);
         span.sets.push(Vec::new());
         let (mut span_id, mut facts) = (None, Vec::new());
-        copy(record, &shape::SPAN, &mut facts, &mut |field| {
+        let unread = copy(record, &shape::SPAN, &mut facts, &mut |field| {
             match (field.number, field.held) {
                 (1, Held::Bytes(id)) => span.trace_id = id.try_into().ok(),
                 (2, Held::Bytes(id)) => span_id = <[u8; 8]>::try_from(id).ok(),
@@ -239,6 +244,10 @@ impl Parser {
                 (11, Held::Bytes(event)) => {
                     let (part, set) = self.part(event, &shape::EVENT)?;
                     push_part(&mut span, part, set)?;
+                }
+                (13, Held::Bytes(link)) => {
+                    let (part, set) = self.part(link, &shape::LINK)?;
+                    push_part(&mut span, Part { is_link: true, ..part }, set)?;
                 }
                 (15, Held::Bytes(status)) => {
                     if let Some(message) = embedded(status, 2, "span's status").last() {
@@ -251,6 +260,7 @@ impl Parser {
             Ok(())
         })?;
         span.facts = facts;
+        self.unread += unread;
         if let (Some(trace), Some(own)) = (span.trace_id, span_id) {
             span.uid = Some(format!(
                 "{:032x}-{:016x}",
@@ -268,6 +278,8 @@ impl Parser {
             match (field.number, field.held) {
                 (1, Held::Bytes(name)) => name_of(name, &mut metric.name)?,
                 (3, Held::Bytes(unit)) => name_of(unit, &mut metric.unit)?,
+                // Its metadata: it has no points to which they would belong.
+                (12, Held::Bytes(_)) => self.unread += 1,
                 (number, Held::Bytes(data)) => {
                     let Some(point) = shape::points(number) else { continue };
                     // Of a field that can be one thing only, the last counts.
@@ -296,11 +308,11 @@ impl Parser {
         Ok(())
     }
 
-    /// A point, or an event of a span.
+    /// A point, or an event or a link of a span.
     fn part(&mut self, bytes: &[u8], shape: &Shape) -> Result<(Part, Vec<Given>), Unfit> {
         let (mut part, mut set, mut uid) = (Part::default(), Vec::new(), None);
         self.values += 1;
-        copy(bytes, shape, &mut part.facts, &mut |field| {
+        let unread = copy(bytes, shape, &mut part.facts, &mut |field| {
             match field.held {
                 Held::Bytes(pair) if field.number == shape.attributes => {
                     self.attribute(pair, &mut uid, &mut set)?;
@@ -312,6 +324,7 @@ impl Parser {
             }
             Ok(())
         })?;
+        self.unread += unread;
         Ok((part, set))
     }
 
@@ -411,7 +424,7 @@ impl Parser {
 
 fn push_part(record: &mut Provided, part: Part, set: Vec<Given>) -> Result<(), Unfit> {
     if record.parts.len() >= MAX_PARTS {
-        return Err(Unfit::TooLarge { what: "more than 1000 points or events" });
+        return Err(Unfit::TooLarge { what: "more than 1000 points, events or links" });
     }
     record.parts.push(part);
     record.sets.push(set);

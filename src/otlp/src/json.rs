@@ -6,6 +6,7 @@
 //! a metric       unit, points: [{attributes, start, time, value, exemplars}]
 //! an exemplar    time, value; where known trace_id, span_id, attributes
 //! where known    trace_id, span_id; body, severity (plain logs); parent_span_id, end, … (spans)
+//! a link         where known trace_id, span_id, attributes
 //! ```
 //!
 //! # Invariants
@@ -16,7 +17,7 @@ use candor_model::{Kind, UnixNanos, Value};
 use jiff::Timestamp;
 use serde_json::{Map, Value as Json, json};
 
-use crate::{Buckets, DecodedExemplar, DecodedPoint, DecodedRecord, PointValue};
+use crate::{Buckets, DecodedExemplar, DecodedPoint, DecodedRecord, PointValue, SpanLink};
 
 /// The record's object. The caller may add what it knows beside it.
 #[must_use]
@@ -169,6 +170,18 @@ fn span_facts(record: &DecodedRecord, object: &mut Map<String, Json>) {
         });
         object.insert("events".to_owned(), events.collect());
     }
+    if !span.links.is_empty() {
+        object.insert("links".to_owned(), span.links.iter().map(link).collect());
+    }
+}
+
+fn link(link: &SpanLink) -> Json {
+    let mut object = Map::new();
+    ids(link.trace_id.as_deref(), link.span_id.as_deref(), &mut object);
+    if !link.attributes.is_empty() {
+        object.insert("attributes".to_owned(), attributes(&link.attributes));
+    }
+    object.into()
 }
 
 fn double(number: f64) -> Json {

@@ -39,7 +39,7 @@ pub use decode::{
 };
 pub use decoded::{
     Buckets, DecodedExemplar, DecodedPoint, DecodedRecord, LogFacts, PointValue,
-    ResourceAttributes, SpanEvent, SpanFacts,
+    ResourceAttributes, SpanEvent, SpanFacts, SpanLink,
 };
 pub use encode::{Stamp, encode};
 pub use file::{End, FileEntry, FileError, FileReader, FileWriter, Form, MAX_ENTRY};

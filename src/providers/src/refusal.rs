@@ -130,7 +130,12 @@ impl Counts {
     }
 
     pub(crate) fn take_field(&self, reason: Reason) {
-        self.fields[reason as usize].fetch_add(1, Ordering::Relaxed);
+        self.take_fields(reason, 1);
+    }
+
+    /// Counts fields of a record that passes without them.
+    pub fn take_fields(&self, reason: Reason, count: u64) {
+        self.fields[reason as usize].fetch_add(count, Ordering::Relaxed);
     }
 }
 

@@ -12,7 +12,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 use opentelemetry_proto::tonic::trace::v1::Span;
 
 use super::value::{pairs, take_int, take_text, value};
-use crate::decoded::{LogFacts, SpanEvent};
+use crate::decoded::{LogFacts, SpanEvent, SpanLink};
 use crate::{Buckets, DecodedExemplar, DecodedPoint, DecodedRecord, PointValue, SpanFacts, keys};
 
 pub(super) fn log(log: LogRecord) -> DecodedRecord {
@@ -59,6 +59,15 @@ pub(super) fn span(span: Span) -> DecodedRecord {
                 name: event.name,
                 time: UnixNanos(event.time_unix_nano),
                 attributes: pairs(event.attributes),
+            })
+            .collect(),
+        links: span
+            .links
+            .into_iter()
+            .map(|link| SpanLink {
+                trace_id: hex(&link.trace_id),
+                span_id: hex(&link.span_id),
+                attributes: pairs(link.attributes),
             })
             .collect(),
     });

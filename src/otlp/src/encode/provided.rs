@@ -56,11 +56,12 @@ fn span(record: &Provided, stamp: &Stamp<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(&record.facts);
     push_text(5, &record.name, out);
     push_set(9, record.sets.first(), out);
-    let mut event = Vec::new();
+    let mut bytes = Vec::new();
     for (part, set) in record.parts.iter().zip(record.sets.iter().skip(1)) {
-        write_part(part, 3, set, &mut event);
-        push_bytes(11, &event, out);
-        event.clear();
+        let (number, attributes) = if part.is_link { (13, 4) } else { (11, 3) };
+        write_part(part, attributes, set, &mut bytes);
+        push_bytes(number, &bytes, out);
+        bytes.clear();
     }
     push_stamp(9, stamp, out);
 }

@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //! - An id has exactly its length, a number is a number: no text fits what stands here.
-//! - What stands in no list is not copied.
+//! - What stands in no list is not copied; what a program says and nobody reads is counted.
 
 use super::Unfit;
 use crate::decode::DecodeError;
@@ -25,6 +25,8 @@ pub(super) enum Rule {
     Id(usize),
     /// A message of which these fields pass.
     Message(&'static Shape),
+    /// A text or attributes that have no place here: they are counted.
+    Unread,
 }
 
 /// What of a message passes as it is, and where its attributes and its name are.
@@ -39,7 +41,7 @@ const fn shape(facts: &'static [(u64, Rule)], attributes: u64, name: Option<u64>
     Shape { facts, attributes, name }
 }
 
-use Rule::{Id, Long, Longs, Message, Short, Varint, Varints};
+use Rule::{Id, Long, Longs, Message, Short, Unread, Varint, Varints};
 
 /// Times, severity, dropped attributes, flags, trace and span.
 pub(super) static LOG: Shape = shape(
@@ -47,18 +49,18 @@ pub(super) static LOG: Shape = shape(
     6,
     None,
 );
-/// Trace, span, parent, kind, times, what was dropped, links, status, flags. No trace state: it is text.
+/// Trace, span, parent, kind, times, what was dropped, status, flags. No trace state: it is text of others.
 pub(super) static SPAN: Shape = shape(
     &[
         (1, Id(16)),
         (2, Id(8)),
+        (3, Unread),
         (4, Id(8)),
         (6, Varint),
         (7, Long),
         (8, Long),
         (10, Varint),
         (12, Varint),
-        (13, Message(&LINK)),
         (14, Varint),
         (15, Message(&STATUS)),
         (16, Short),
@@ -66,8 +68,10 @@ pub(super) static SPAN: Shape = shape(
     9,
     None,
 );
-static LINK: Shape = shape(&[(1, Id(16)), (2, Id(8)), (6, Short)], 0, None);
 static STATUS: Shape = shape(&[(3, Varint)], 0, None);
+/// A link of a span to another one.
+pub(super) static LINK: Shape =
+    shape(&[(1, Id(16)), (2, Id(8)), (3, Unread), (5, Varint), (6, Short)], 4, None);
 /// An event of a span.
 pub(super) static EVENT: Shape = shape(&[(1, Long), (4, Varint)], 3, Some(2));
 /// A metric's data beside its points: temporality and monotony.
@@ -118,7 +122,7 @@ static SUMMARY: Shape = shape(
     None,
 );
 static EXEMPLAR: Shape =
-    shape(&[(2, Long), (3, Long), (4, Id(8)), (5, Id(16)), (6, Long)], 0, None);
+    shape(&[(2, Long), (3, Long), (4, Id(8)), (5, Id(16)), (6, Long), (7, Unread)], 0, None);
 static BUCKETS: Shape = shape(&[(1, Varint), (2, Varints)], 0, None);
 static QUANTILE: Shape = shape(&[(1, Long), (2, Long)], 0, None);
 
@@ -138,24 +142,27 @@ pub(crate) fn point_attributes(data: u32) -> u8 {
     points(u64::from(data)).map_or(7, |shape| u8::try_from(shape.attributes).unwrap_or(7))
 }
 
-/// Copies what passes as it is, and shows every field to `other`. An id of another length is none.
+/// Copies what passes as it is, and shows every field to `other`; how many fields nobody reads. An id of
+/// another length is none.
 pub(super) fn copy(
     message: &[u8],
     shape: &Shape,
     out: &mut Vec<u8>,
     other: &mut dyn FnMut(Field<'_>) -> Result<(), Unfit>,
-) -> Result<(), Unfit> {
+) -> Result<u32, Unfit> {
     let cut = DecodeError::Truncated { part: "record" };
+    let mut unread = 0;
     for field in Walk::over(message) {
         let Ok(field) = field else { return Err(cut.into()) };
         let rule = shape.facts.iter().find(|(number, _)| *number == field.number);
         match rule.map(|(_, rule)| *rule) {
             None => {}
+            Some(Unread) => unread += u32::from(!is_bytes(field.held, <[u8]>::is_empty)),
             Some(Id(length)) if is_bytes(field.held, |id| id.len() != length) => {}
             Some(Message(inner)) => {
                 let Held::Bytes(bytes) = field.held else { return Err(cut.into()) };
                 let mut copied = Vec::new();
-                copy(bytes, inner, &mut copied, &mut |_| Ok(()))?;
+                unread += copy(bytes, inner, &mut copied, &mut |_| Ok(()))?;
                 push_message(field.number, &copied, out);
             }
             Some(rule) if rule.fits(field.held) => out.extend_from_slice(field.raw),
@@ -163,7 +170,7 @@ pub(super) fn copy(
         }
         other(field)?;
     }
-    Ok(())
+    Ok(unread)
 }
 
 impl Rule {
@@ -176,7 +183,7 @@ impl Rule {
             Longs => is_fixed(held, 8) || is_bytes(held, |bytes| bytes.len() % 8 == 0),
             Varints => matches!(held, Held::Varint(_)) || is_bytes(held, are_varints),
             Id(length) => is_bytes(held, |id| id.len() == length),
-            Message(_) => is_bytes(held, |_| true),
+            Message(_) | Unread => is_bytes(held, |_| true),
         }
     }
 }

@@ -72,19 +72,20 @@ fn a_log_record_comes_out_as_it_went_in_with_our_stamp() {
 }
 
 #[test]
-fn a_span_loses_its_trace_state_and_its_links_attributes_and_nothing_else() {
+fn a_span_loses_its_trace_state_and_nothing_else() {
     let event = |name: &str| span::Event {
         time_unix_nano: 9,
         name: name.to_owned(),
         attributes: vec![text("e", "f")],
         ..span::Event::default()
     };
-    let link = |attributes| span::Link {
+    let link = |state: &str| span::Link {
         trace_id: vec![3; 16],
         span_id: vec![4; 8],
+        trace_state: state.to_owned(),
         flags: 1,
-        attributes,
-        ..span::Link::default()
+        attributes: vec![text("who", "me")],
+        dropped_attributes_count: 2,
     };
     let span = Span {
         trace_id: vec![1; 16],
@@ -97,14 +98,14 @@ fn a_span_loses_its_trace_state_and_its_links_attributes_and_nothing_else() {
         end_time_unix_nano: 2,
         attributes: vec![text("a", "b")],
         events: vec![event("one"), event("two")],
-        links: vec![link(vec![text("who", "me")])],
+        links: vec![link("vendor=text"), link("")],
         status: Some(Status { message: "no".to_owned(), code: 2 }),
         flags: 1,
         ..Span::default()
     };
     let mut expected = Span {
         trace_state: String::new(),
-        links: vec![link(vec![])],
+        links: vec![link(""), link("")],
         status: Some(Status { message: String::new(), code: 2 }),
         ..span.clone()
     };
@@ -113,6 +114,9 @@ fn a_span_loses_its_trace_state_and_its_links_attributes_and_nothing_else() {
     assert_eq!(through(Kind::Span, &span), expected);
     let record = incoming(Kind::Span, &span.encode_to_vec()).unwrap();
     assert_eq!(record.uid.unwrap(), format!("{}-{}", "01".repeat(16), "02".repeat(8)));
+    assert_eq!(record.unread, 2, "its own trace state and that of a link");
+    let links: Vec<bool> = record.parts.iter().map(|part| part.is_link).collect();
+    assert_eq!((links, record.sets.len()), (vec![false, false, true, true], 5));
 }
 
 /// Every kind of data, with everything that its points may hold.
@@ -220,6 +224,14 @@ fn every_kind_of_metric_keeps_its_numbers_and_its_exemplars_trace() {
             ..metric.clone()
         };
         assert_eq!(through(Kind::Metric, &metric), expected);
+        let points = expected.data.map(|data| match data {
+            Data::Gauge(gauge) => gauge.data_points.len(),
+            Data::Summary(_) => 0,
+            _ => 1,
+        });
+        let record = incoming(Kind::Metric, &metric.encode_to_vec()).unwrap();
+        let metadata = 1;
+        assert_eq!(Some(record.unread as usize), points.map(|exemplars| exemplars + metadata));
     }
 }
 
