@@ -55,8 +55,8 @@ impl Prepared {
         &self.first.config
     }
 
-    /// Runs the agent until `ended` completes; `ready` is called once it answers, `reload` whenever it
-    /// should read its configuration again.
+    /// Runs the agent until `ended` completes; `ready` is called once it answers and hears local programs,
+    /// `reload` whenever it should read its configuration again.
     ///
     /// # Errors
     /// See [`Failure`].
@@ -97,9 +97,11 @@ impl Prepared {
         };
         governor.begin().await?;
         let archive = Archive::new(journal);
+        let first = Rc::clone(&board);
         let api = Api { board, requests: requests.clone(), trail, archive, layout: layout.clone() };
         let outcome =
             conduct(governor, waiting, Control { layout, api, first: Some(listener) }, async {
+                first.opened().await;
                 ready();
                 tokio::select! {
                     () = ended => {}
@@ -188,6 +190,8 @@ async fn conduct(
 fn serve(control: &mut Control, mut stop: Stop) -> impl Future<Output = ()> + use<> {
     let (layout, api, first) = (control.layout.clone(), control.api.clone(), control.first.take());
     async move {
+        // Who finds the agent answering finds its ways in open too.
+        api.board.opened().await;
         let listener = first.map_or_else(|| Listener::bind(&layout.control()), Ok);
         match listener {
             Ok(listener) => candor_control::serve(listener, &api, stop.requested()).await,

@@ -11,6 +11,8 @@ use candor_policy::Snapshot;
 use candor_providers::Registry;
 use candor_spool::Ledger;
 
+use tokio::sync::watch;
+
 use crate::engine::View;
 use crate::providers::Providers;
 
@@ -39,6 +41,8 @@ pub(crate) struct Board {
     rest: RefCell<Rest>,
     trouble: RefCell<Option<String>>,
     ingest_trouble: RefCell<Option<String>>,
+    /// Local programs' ways in are open, or it is known why they are not.
+    has_opened: watch::Sender<bool>,
     providers: Providers,
     /// By the boot clock.
     pub(crate) started: Duration,
@@ -52,8 +56,18 @@ impl Board {
         let (snapshot, rest) = (RefCell::new(snapshot), RefCell::new(rest));
         let (view, trouble) = (RefCell::default(), RefCell::default());
         let providers = Providers::default();
-        let ingest_trouble = RefCell::default();
-        Rc::new(Self { snapshot, view, rest, trouble, ingest_trouble, providers, started, clock })
+        let (ingest_trouble, has_opened) = (RefCell::default(), watch::Sender::default());
+        Rc::new(Self {
+            snapshot,
+            view,
+            rest,
+            trouble,
+            ingest_trouble,
+            has_opened,
+            providers,
+            started,
+            clock,
+        })
     }
 
     /// The policy that holds.
@@ -95,8 +109,17 @@ impl Board {
         self.ingest_trouble.borrow().clone()
     }
 
+    /// The ways in are open, but for this.
     pub(crate) fn set_ingest_trouble(&self, trouble: Option<String>) {
         self.ingest_trouble.replace(trouble);
+        self.has_opened.send_replace(true);
+    }
+
+    /// Waits until the ways in have been opened as the configuration says, or tried.
+    pub(crate) async fn opened(&self) {
+        let mut has_opened = self.has_opened.subscribe();
+        // The sender is ours: it does not go away meanwhile.
+        let _ = has_opened.wait_for(|has_opened| *has_opened).await;
     }
 
     pub(crate) fn set_snapshot(&self, snapshot: Arc<Snapshot>) {
