@@ -15,7 +15,7 @@ use crate::{Caller, Rate};
 
 /// Most buckets of a provider.
 const MAX_BUCKETS: usize = 512;
-/// A bucket holds so many seconds of its rate: a batch that was saved up passes.
+/// A bucket holds so many seconds of its rate, one record at least: a batch that was saved up passes.
 const BURST: f64 = 10.0;
 
 /// Whose bucket it is.
@@ -73,16 +73,16 @@ impl Limiter {
 
     fn left(&self, owner: Owner, rate: f64, now: Duration) -> f64 {
         let bucket = self.buckets.get(&self.place(owner));
-        bucket.map_or(rate * BURST, |bucket| filled(bucket, rate, now))
+        bucket.map_or(capacity(rate), |bucket| filled(bucket, rate, now))
     }
 
     fn spend(&mut self, owner: Owner, rate: f64, records: u32, now: Duration) {
         if self.buckets.len() >= MAX_BUCKETS {
-            let is_used = |bucket: &mut Bucket| filled(bucket, rate, now) < rate * BURST;
+            let is_used = |bucket: &mut Bucket| filled(bucket, rate, now) < capacity(rate);
             self.buckets.retain(|_, bucket| is_used(bucket));
         }
         let owner = self.place(owner);
-        let full = Bucket { left: rate * BURST, at: now };
+        let full = Bucket { left: capacity(rate), at: now };
         let bucket = self.buckets.entry(owner).or_insert(full);
         *bucket = Bucket { left: filled(bucket, rate, now) - f64::from(records), at: now };
     }
@@ -96,7 +96,12 @@ impl Limiter {
 
 fn filled(bucket: &Bucket, rate: f64, now: Duration) -> f64 {
     let seconds = now.saturating_sub(bucket.at).as_secs_f64();
-    (bucket.left + seconds * rate).min(rate * BURST)
+    (bucket.left + seconds * rate).min(capacity(rate))
+}
+
+/// What a full bucket holds.
+fn capacity(rate: f64) -> f64 {
+    (rate * BURST).max(1.0)
 }
 
 #[cfg(test)]
@@ -143,6 +148,16 @@ mod tests {
             0,
             "a clock that goes back"
         );
+    }
+
+    #[test]
+    fn of_a_rate_of_one_an_hour_the_first_passes_at_once_and_the_next_in_an_hour() {
+        let rate = Rate { peer: 1.0 / 3600.0, user: 1.0 };
+        let (mut limiter, caller) = (Limiter::default(), Caller::loopback());
+        let mut take = |hours| limiter.take(&rate, &caller, 2, Duration::from_hours(hours));
+        let Granted { records: 1, retry_after: Some(wait) } = take(0) else { unreachable!("one") };
+        assert!((wait.as_secs_f64() - 3600.0).abs() < 1e-3, "{wait:?}");
+        assert_eq!(take(9).records, 1, "more than one is not saved up");
     }
 
     #[test]
