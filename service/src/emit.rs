@@ -3,7 +3,7 @@
 //!
 //! # Invariants
 //! - Who calls is the system's word: user, groups and executable of the process at the other end.
-//! - A request is read whole before anything of it is kept.
+//! - A request is read whole before anything of it is kept; an event that cannot be read costs itself.
 //!
 //! On failure: a refusal that says what to change; nothing was kept.
 
@@ -32,8 +32,17 @@ pub(crate) async fn emit(
 ) -> Result<Emitted, Refusal> {
     let now = SystemTime::now();
     let EmitRequest { service, records } = request;
-    let read = records.into_iter().enumerate().map(|(index, record)| event(index, record, now));
-    let events: Vec<Provided> = read.collect::<Result<_, _>>()?;
+    let (mut events, mut places, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+    let count = records.len();
+    for (index, record) in records.into_iter().enumerate() {
+        match event(record, now) {
+            Ok(event) => {
+                events.push(event);
+                places.push(index);
+            }
+            Err(problem) => refused.push(refusal(index, MALFORMED, &problem)),
+        }
+    }
     let caller = caller(peer, terms.registry.wants_executables());
     let outcome = desk.emit(&caller, terms, (service.as_deref(), events)).await;
     let outcome = outcome.map_err(|not_kept| {
@@ -43,13 +52,13 @@ pub(crate) async fn emit(
             None => refusal,
         }
     })?;
-    let refused = outcome.verdicts.iter().enumerate().filter_map(|(index, reason)| {
+    refused.extend(places.into_iter().zip(&outcome.verdicts).filter_map(|(index, reason)| {
         let reason = (*reason)?;
         Some(refusal(index, reason.word(), reason.meaning()))
-    });
-    let refused: Vec<EmitRefusal> = refused.collect();
+    }));
+    refused.sort_by_key(|refusal| refusal.index);
     Ok(Emitted {
-        accepted: (outcome.verdicts.len() - refused.len()) as u64,
+        accepted: (count - refused.len()) as u64,
         refused,
         retry_after_seconds: outcome.retry_after.as_ref().map(Duration::as_secs_f64),
     })
@@ -72,10 +81,9 @@ fn caller(peer: &Peer, wants_executable: bool) -> Caller {
     Caller { transport, token: None }
 }
 
-fn event(index: usize, record: EmitRecord, now: SystemTime) -> Result<Provided, Refusal> {
-    let wrong = |field: &str, problem: &str| {
-        Refusal::bad_request(format!("record {index}: field `{field}` {problem}"))
-    };
+/// The event, or what is wrong with it.
+fn event(record: EmitRecord, now: SystemTime) -> Result<Provided, String> {
+    let wrong = |field: &str, problem: &str| format!("field `{field}` {problem}");
     let time = match &record.time {
         Some(text) => {
             time(text).ok_or_else(|| wrong("time", "is no time: write one as RFC 3339 has it"))?
@@ -139,6 +147,8 @@ fn field(value: Json, depth: usize) -> Option<Value> {
     })
 }
 
+/// The reason's word for an event that cannot be read.
+const MALFORMED: &str = "malformed";
 /// Why nothing is kept while telemetry is off.
 pub(crate) const OFF: (&str, &str) = ("off", "telemetry is off on this host: nothing was kept");
 /// Why nothing is kept while there is nobody to keep it for.
@@ -152,8 +162,8 @@ mod tests {
 
     use super::*;
 
-    fn read(record: Json) -> Result<Provided, Refusal> {
-        event(3, serde_json::from_value(record).unwrap(), UNIX_EPOCH)
+    fn read(record: Json) -> Result<Provided, String> {
+        event(serde_json::from_value(record).unwrap(), UNIX_EPOCH)
     }
 
     #[test]
@@ -172,15 +182,15 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_named_with_its_place() {
+    fn what_cannot_be_read_is_named() {
         for (field, value) in [
             ("time", "yesterday"),
             ("trace_id", "xyz"),
             ("span_id", "00"),
             ("span_id", "é000000000000000"),
         ] {
-            let refusal = read(json!({"event": "e", field: value})).unwrap_err();
-            assert!(refusal.message.contains("record 3") && refusal.message.contains(field));
+            let problem = read(json!({"event": "e", field: value})).unwrap_err();
+            assert!(problem.contains(field), "{problem}");
         }
     }
 
@@ -200,6 +210,6 @@ mod tests {
         let emitted = nothing(&request, OFF.0, OFF.1);
         assert_eq!((emitted.accepted, emitted.refused.len()), (0, 2));
         assert_eq!(emitted.refused[1].index, 1);
-        assert!(Reason::ALL.iter().all(|reason| reason.word() != OFF.0));
+        assert!(Reason::ALL.iter().all(|reason| ![OFF.0, MALFORMED].contains(&reason.word())));
     }
 }

@@ -2,121 +2,60 @@
 //! own opt-out before anything leaves it.
 //!
 //! # Invariants
-//! - What was refused is said, event by event; exit 3 where the agent refused anything for good.
+//! - What was refused is said, event by event, with its line where there is one: exit 2 where something
+//!   was no event, 3 where the agent refused anything for good. What is right beside it is sent.
 //! - What came too fast is sent again after the time that the agent names, so long as `--wait` says.
 
 use std::fmt::Write as _;
-use std::io::{BufRead as _, IsTerminal as _};
 use std::time::{Duration, Instant};
 
 use candor_client::OptOut;
 use candor_control::protocol::{EmitRecord, EmitRefusal, EmitRequest, Emitted};
 use candor_model::Kind;
 use candor_platform::parent_arguments;
-use candor_providers::{Event, FieldKind, Manifest, Registry};
-use serde_json::{Map, Value, json};
+use candor_providers::{Manifest, Registry};
+use serde_json::json;
 
 use crate::cli::EmitOptions;
 use crate::context::Context;
 use crate::failure::{FAILED, Failure, REFUSED, USAGE};
 use crate::shown::Shown;
 
-/// What stands for standard input.
-const STDIN: &str = "-";
+mod input;
+
+use input::entries;
+
 /// Most bytes and events of one request; the agent takes 64 KiB and more events.
 const MAX_BYTES: usize = 60 * 1024;
 const MAX_RECORDS: usize = 256;
 /// The reason's word for what may be sent again.
 const RATE: &str = "rate";
+/// The reason's word for what is no event.
+const MALFORMED: &str = "malformed";
 
 pub(crate) async fn run(context: &Context, options: &EmitOptions) -> Result<Shown, Failure> {
     let registry = crate::command::providers::registry(context);
     let mut outcome = Outcome::default();
     let mut batch = Batch::default();
-    for record in records(options, &registry)? {
-        let record = record?;
+    for entry in entries(options, &registry)? {
+        let entry = entry?;
+        let record = match entry.record {
+            Ok(record) => record,
+            Err(problem) => {
+                outcome.malformed(entry.line, None, problem);
+                continue;
+            }
+        };
         if let Some(why) = opted_out(&registry, &record.event) {
             outcome.silence(why);
-        } else if let Some(full) = batch.push(record)? {
+        } else if let Some(problem) = too_large(&record) {
+            outcome.malformed(entry.line, Some(record.event), problem);
+        } else if let Some(full) = batch.push(entry.line, record) {
             send(context, options, full, &mut outcome).await?;
         }
     }
     send(context, options, batch, &mut outcome).await?;
     Ok(outcome.shown())
-}
-
-/// What is being told: one event from the command line, or one for each line of standard input.
-fn records<'a>(
-    options: &'a EmitOptions,
-    registry: &'a Registry,
-) -> Result<Box<dyn Iterator<Item = Result<EmitRecord, Failure>> + 'a>, Failure> {
-    let from_input = options.event == STDIN || options.fields == [STDIN];
-    if !from_input {
-        return Ok(Box::new(std::iter::once(one(options, registry))));
-    }
-    if options.event == STDIN && !options.fields.is_empty() {
-        return Err(Failure::new(
-            USAGE,
-            "fields come from standard input with the events: leave them out",
-        ));
-    }
-    let input = std::io::stdin();
-    if input.is_terminal() {
-        eprintln!("agentctl: reading JSON objects, one a line");
-    }
-    let lines = input.lock().lines().enumerate();
-    let filled = lines.filter(|(_, line)| !line.as_ref().is_ok_and(|line| line.trim().is_empty()));
-    Ok(Box::new(filled.map(|(at, line)| {
-        let wrong = |error: &dyn std::fmt::Display| {
-            Failure::new(USAGE, format!("line {} of standard input: {error}", at + 1))
-        };
-        let line = line.map_err(|error| wrong(&error))?;
-        if options.event == STDIN {
-            return serde_json::from_str(&line).map_err(|error| wrong(&error));
-        }
-        let attributes = serde_json::from_str(&line).map_err(|error| wrong(&error))?;
-        Ok(EmitRecord { attributes, ..bare(options) })
-    })))
-}
-
-fn bare(options: &EmitOptions) -> EmitRecord {
-    EmitRecord {
-        event: options.event.clone(),
-        attributes: Map::new(),
-        time: None,
-        trace_id: options.trace_id.clone(),
-        span_id: options.span_id.clone(),
-    }
-}
-
-/// The event of the command line.
-fn one(options: &EmitOptions, registry: &Registry) -> Result<EmitRecord, Failure> {
-    let mut record = bare(options);
-    let event = declaring(registry, &options.event)
-        .and_then(|manifest| manifest.event(Kind::Log, &options.event));
-    for field in &options.fields {
-        let Some((key, text)) = field.split_once('=').filter(|(key, _)| !key.is_empty()) else {
-            return Err(Failure::new(USAGE, format!("`{field}` is no field: write key=value")));
-        };
-        record.attributes.insert(key.to_owned(), typed(event, key, text));
-    }
-    Ok(record)
-}
-
-/// A value as the manifest declares it; where it does not, what it looks like.
-fn typed(event: Option<&Event>, key: &str, text: &str) -> Value {
-    let kind = event.and_then(|event| event.fields.get(key)).map(|field| field.kind);
-    let parsed = || serde_json::from_str::<Value>(text).ok();
-    let value = match kind {
-        Some(FieldKind::Text) => None,
-        Some(FieldKind::Bool) => parsed().filter(Value::is_boolean),
-        Some(FieldKind::Int) => parsed().filter(Value::is_i64),
-        Some(FieldKind::Double) => parsed().filter(Value::is_number),
-        Some(FieldKind::List) => parsed().filter(Value::is_array),
-        Some(FieldKind::Map) => parsed().filter(Value::is_object),
-        None => parsed().filter(|value| value.is_boolean() || value.is_number()),
-    };
-    value.unwrap_or_else(|| text.into())
 }
 
 /// The manifest that declares an event.
@@ -154,32 +93,44 @@ fn words(words: &[String]) -> Vec<&str> {
 /// Events that go together.
 #[derive(Default)]
 struct Batch {
-    records: Vec<EmitRecord>,
+    /// Each with its line on standard input.
+    records: Vec<(Option<usize>, EmitRecord)>,
     bytes: usize,
+}
+
+fn size(record: &EmitRecord) -> usize {
+    serde_json::to_string(record).map_or(0, |text| text.len() + 1)
+}
+
+fn too_large(record: &EmitRecord) -> Option<String> {
+    (size(record) > MAX_BYTES).then(|| format!("has more than {MAX_BYTES} bytes: say less"))
 }
 
 impl Batch {
     /// Adds an event; gives the batch before it where that is full.
-    fn push(&mut self, record: EmitRecord) -> Result<Option<Self>, Failure> {
-        let bytes = serde_json::to_string(&record).map_or(0, |text| text.len() + 1);
-        if bytes > MAX_BYTES {
-            let said =
-                format!("an event {} has more than {MAX_BYTES} bytes: say less", record.event);
-            return Err(Failure::new(USAGE, said));
-        }
+    fn push(&mut self, line: Option<usize>, record: EmitRecord) -> Option<Self> {
+        let bytes = size(&record);
         let is_full = self.bytes + bytes > MAX_BYTES || self.records.len() == MAX_RECORDS;
         let full = is_full.then(|| std::mem::take(self));
         self.bytes += bytes;
-        self.records.push(record);
-        Ok(full)
+        self.records.push((line, record));
+        full
     }
+}
+
+/// An event that was not taken, or a line that is none.
+struct Refused {
+    line: Option<usize>,
+    event: Option<String>,
+    reason: String,
+    message: String,
 }
 
 /// What became of all.
 #[derive(Default)]
 struct Outcome {
     accepted: u64,
-    refused: Vec<(String, EmitRefusal)>,
+    refused: Vec<Refused>,
     silenced: u64,
     opted_out: Option<String>,
 }
@@ -190,29 +141,53 @@ impl Outcome {
         self.opted_out = Some(why);
     }
 
+    fn malformed(&mut self, line: Option<usize>, event: Option<String>, message: String) {
+        self.refused.push(Refused { line, event, reason: MALFORMED.to_owned(), message });
+    }
+
+    fn refuse(&mut self, (line, record): &(Option<usize>, EmitRecord), refusal: EmitRefusal) {
+        let EmitRefusal { reason, message, .. } = refusal;
+        self.refused.push(Refused {
+            line: *line,
+            event: Some(record.event.clone()),
+            reason,
+            message,
+        });
+    }
+
     fn shown(self) -> Shown {
         let mut text = format!("{} accepted", self.accepted);
         // Writing to a `String` does not fail.
         if let Some(why) = &self.opted_out {
             let _ = write!(text, ", {} not sent: {why}", self.silenced);
         }
-        for (event, refusal) in &self.refused {
-            let _ = write!(text, "\nrefused {event}: {} ({})", refusal.message, refusal.reason);
+        for Refused { line, event, reason, message } in &self.refused {
+            let event = event.as_ref().map(|event| format!(" {event}")).unwrap_or_default();
+            let line = line.map(|line| format!(" line {line}")).unwrap_or_default();
+            let _ = write!(text, "\nrefused{line}{event}: {message} ({reason})");
         }
-        let refused = self.refused.iter().map(|(event, refusal)| {
-            json!({ "event": event, "reason": refusal.reason, "message": refusal.message })
+        let refused = self.refused.iter().map(|refused| {
+            let Refused { line, event, reason, message } = refused;
+            json!({ "line": line, "event": event, "reason": reason, "message": message })
         });
         let facts = json!({
             "accepted": self.accepted, "refused": refused.collect::<Vec<_>>(), "silenced": self.silenced,
             "opted_out": self.opted_out,
         });
-        let is_late = |(_, refusal): &(String, EmitRefusal)| refusal.reason == RATE;
-        let exit_code = match self.refused.iter().all(is_late) {
-            _ if self.refused.is_empty() => 0,
-            true => FAILED,
-            false => REFUSED,
-        };
-        Shown::new(text, &facts).with_exit_code(exit_code)
+        Shown::new(text, &facts).with_exit_code(self.exit_code())
+    }
+
+    fn exit_code(&self) -> u8 {
+        let reasons = || self.refused.iter().map(|refused| refused.reason.as_str());
+        if self.refused.is_empty() {
+            0
+        } else if reasons().any(|reason| reason == MALFORMED) {
+            USAGE
+        } else if reasons().all(|reason| reason == RATE) {
+            FAILED
+        } else {
+            REFUSED
+        }
     }
 }
 
@@ -224,25 +199,26 @@ async fn send(
     outcome: &mut Outcome,
 ) -> Result<(), Failure> {
     let end = Instant::now() + options.wait;
-    let mut records = batch.records;
-    while !records.is_empty() {
+    let mut entries = batch.records;
+    while !entries.is_empty() {
+        let records = entries.iter().map(|(_, record)| record.clone()).collect();
         let request = EmitRequest { service: options.service.clone(), records };
         let answer = context.client().emit(&request).await?;
         outcome.accepted += answer.accepted;
         let pause = pause(&answer, end);
         let mut again = Vec::new();
         for refusal in answer.refused {
-            let Some(record) = request.records.get(refusal.index) else { continue };
+            let Some(entry) = entries.get(refusal.index) else { continue };
             if refusal.reason == RATE && pause.is_some() {
-                again.push(record.clone());
+                again.push(entry.clone());
             } else {
-                outcome.refused.push((record.event.clone(), refusal));
+                outcome.refuse(entry, refusal);
             }
         }
         if let Some(pause) = pause.filter(|_| !again.is_empty()) {
             tokio::time::sleep(pause).await;
         }
-        records = again;
+        entries = again;
     }
     Ok(())
 }
@@ -256,26 +232,9 @@ fn pause(answer: &Emitted, end: Instant) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use candor_providers::SHIPPED;
+    use serde_json::Map;
 
     use super::*;
-
-    #[test]
-    fn a_value_is_of_the_type_that_the_manifest_declares() {
-        let (_, text) = SHIPPED.iter().find(|(name, _)| *name == "cli").unwrap();
-        let manifest = candor_providers::read(text, "cli").unwrap();
-        let event = manifest.event(Kind::Log, "cli.command");
-        for (key, text, expected) in [
-            ("success", "true", json!(true)),
-            ("success", "yes", json!("yes")),
-            ("sku", "2", json!("2")),
-            ("parameters", r#"{"a":1}"#, json!({ "a": 1 })),
-            ("unknown", "2.5", json!(2.5)),
-            ("unknown", "[1]", json!("[1]")),
-        ] {
-            assert_eq!(typed(event, key, text), expected, "{key}={text}");
-        }
-    }
 
     #[test]
     fn a_batch_is_full_by_its_events_and_by_its_bytes() {
@@ -284,12 +243,13 @@ mod tests {
             ..EmitRecord::default()
         };
         let mut batch = Batch::default();
-        let full = (0..=MAX_RECORDS).filter_map(|_| batch.push(record("x")).unwrap()).count();
+        let full = (0..=MAX_RECORDS).filter_map(|_| batch.push(None, record("x"))).count();
         assert_eq!((full, batch.records.len()), (1, 1));
         let half = "x".repeat(MAX_BYTES / 2);
-        let full = [batch.push(record(&half)).unwrap(), batch.push(record(&half)).unwrap()];
+        let full = [batch.push(None, record(&half)), batch.push(None, record(&half))];
         assert_eq!(full.map(|batch| batch.map(|batch| batch.records.len())), [None, Some(2)]);
-        assert!(batch.push(record(&"x".repeat(MAX_BYTES))).is_err());
+        assert_eq!(too_large(&record(&half)), None);
+        assert!(too_large(&record(&"x".repeat(MAX_BYTES))).is_some());
     }
 
     #[test]
@@ -297,7 +257,7 @@ mod tests {
         let outcome = |reasons: &[&str]| {
             let refusal = |reason: &&str| {
                 let reason = (*reason).to_owned();
-                ("e".to_owned(), EmitRefusal { reason, ..EmitRefusal::default() })
+                Refused { line: None, event: None, reason, message: String::new() }
             };
             let refused = reasons.iter().map(refusal).collect();
             Outcome { refused, ..Outcome::default() }.shown().exit_code
@@ -306,5 +266,6 @@ mod tests {
             (outcome(&[]), outcome(&["rate"]), outcome(&["rate", "level"])),
             (0, FAILED, REFUSED)
         );
+        assert_eq!(outcome(&["level", "malformed"]), USAGE);
     }
 }
