@@ -6,9 +6,11 @@ use serde_json::{Value, json};
 
 use crate::delivery::assert_balanced;
 
+mod callers;
 #[cfg(target_os = "linux")]
 mod hostile;
 mod kills;
+mod pressure;
 
 /// A shop that tells its orders at level 2, and their detail at level 3.
 pub(crate) const SHOP: &str = r#"
@@ -236,6 +238,18 @@ fn the_ways_in_follow_the_configuration_and_are_shut_without_it() {
     agent.configure(&beyond);
     let checked = agent.ctl(&["check"]);
     assert_eq!(checked.code, Some(78), "{checked:?}");
+}
+
+#[test]
+fn whoever_hears_that_the_agent_is_ready_finds_the_ways_in_open() {
+    let table = "socket = true\notlp_http = \"127.0.0.1:0\"";
+    let mut agent = Agent::prepare(&Settings::level(2).table("ingest", table));
+    agent.run();
+    Program::connect(&agent.root()).expect("status answers, so the socket does");
+    let at = |words: &str| agent.log().find(words);
+    let ready = eventually("the service manager is told", || at(" ready"));
+    let heard = at("local programs are heard");
+    assert!(heard.is_some_and(|heard| heard < ready), "{}", agent.log());
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod bad_input;
 mod changes;
 mod delivery;
 mod diagnosis;
+mod emit;
 mod endpoint;
 mod flips;
 #[cfg(target_os = "linux")]

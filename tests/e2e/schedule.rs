@@ -3,10 +3,10 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-use candor_tests::{Agent, Collector, Settings, eventually, need};
+use candor_tests::{Agent, Collector, Settings, eventually, need, python};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -69,14 +69,7 @@ struct Bus {
 impl Bus {
     /// Listens where the host's bus does, below its root; `None` where this system has no such parts.
     fn start(root: &Path, metered: u32) -> Option<Self> {
-        let python =
-            PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/venv/bin/python"));
-        let has =
-            Command::new(&python).args(["-c", "import jeepney"]).stderr(Stdio::null()).status();
-        let has_busctl = Path::new("/usr/bin/busctl").exists();
-        if !has.is_ok_and(|status| status.success()) || !has_busctl {
-            return None;
-        }
+        let python = python("jeepney").filter(|_| Path::new("/usr/bin/busctl").exists())?;
         fs::create_dir_all(root.join("run/dbus")).unwrap();
         fs::create_dir_all(root.join("run/NetworkManager")).unwrap();
         let address = format!("unix:path={}", root.join("run/dbus/system_bus_socket").display());

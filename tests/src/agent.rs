@@ -417,6 +417,19 @@ impl Agent {
         path
     }
 
+    /// Where it hears local programs over TCP, as soon as it does.
+    ///
+    /// # Panics
+    /// When it does not come to that.
+    #[must_use]
+    pub fn heard_at(&self) -> String {
+        eventually("the agent hears programs over TCP", || {
+            let log = self.log();
+            let rest = log.lines().rev().find_map(|line| line.split("heard address=").nth(1))?;
+            Some(rest.split_whitespace().next()?.to_owned())
+        })
+    }
+
     /// What it logged.
     #[must_use]
     pub fn log(&self) -> String {

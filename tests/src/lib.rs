@@ -17,9 +17,9 @@ mod wait;
 
 pub use agent::{Agent, Outcome, Settings};
 pub use collector::Collector;
-pub use need::need;
+pub use need::{need, python};
 #[cfg(unix)]
 pub use program::{Program, Reply, export, text};
-pub use programs::{Profile, Programs, cargo, programs};
+pub use programs::{Profile, Programs, cargo, example, programs};
 pub use viewer::Viewer;
 pub use wait::{LIMIT, eventually};

@@ -1,6 +1,7 @@
 //! A local program that speaks OTLP over HTTP to a real agent, as far as a test wants it to.
 
 use std::io::{self, BufRead as _, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -12,9 +13,40 @@ use crate::eventually;
 /// Longer than the agent takes over anything.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// One connection to the agent's socket.
+/// One connection to the agent's socket, or to its port on loopback.
 #[derive(Debug)]
-pub struct Program(BufReader<UnixStream>);
+pub struct Program(BufReader<Stream>);
+
+#[derive(Debug)]
+enum Stream {
+    Socket(UnixStream),
+    Loopback(TcpStream),
+}
+
+impl Read for Stream {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Socket(stream) => stream.read(bytes),
+            Self::Loopback(stream) => stream.read(bytes),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Socket(stream) => stream.write(bytes),
+            Self::Loopback(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Socket(stream) => stream.flush(),
+            Self::Loopback(stream) => stream.flush(),
+        }
+    }
+}
 
 /// What came back.
 #[derive(Debug)]
@@ -58,10 +90,20 @@ impl Program {
     pub fn connect(root: &Path) -> io::Result<Self> {
         let stream = UnixStream::connect(root.join("run/candor/otlp.sock"))?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        Ok(Self(BufReader::with_capacity(64 * 1024, stream)))
+        Ok(Self(BufReader::with_capacity(64 * 1024, Stream::Socket(stream))))
     }
 
-    /// Connects as soon as the agent hears programs: `status` may answer a moment before.
+    /// Connects to a port on loopback.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn dial(address: &str) -> io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Self(BufReader::with_capacity(64 * 1024, Stream::Loopback(stream))))
+    }
+
+    /// Connects as soon as the agent hears programs: it may follow a new configuration first.
     ///
     /// # Panics
     /// When it does not come to that.

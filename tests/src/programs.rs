@@ -49,11 +49,7 @@ impl Programs {
                 "candor-collector",
             ]),
         };
-        command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).stderr(Stdio::inherit());
-        let output = command.output().context("cannot start cargo")?;
-        ensure!(output.status.success(), "cargo build ended with {}", output.status);
-        let messages = String::from_utf8(output.stdout).context("cargo's messages")?;
-        let built: Vec<PathBuf> = messages.lines().filter_map(executable).collect();
+        let built = built(command)?;
         Self::pick(|name| {
             built.iter().find(|path| path.file_stem().is_some_and(|stem| stem == name)).cloned()
         })
@@ -93,6 +89,28 @@ pub fn programs() -> &'static Programs {
         };
         found.expect("the programs")
     })
+}
+
+/// An example of a crate of this checkout.
+///
+/// # Panics
+/// When it cannot be built.
+#[must_use]
+pub fn example(package: &str, name: &str) -> PathBuf {
+    let mut command = cargo();
+    command.args(["build", "--message-format=json-render-diagnostics"]);
+    command.args(["--package", package, "--example", name]);
+    let built = built(command).and_then(|built| built.into_iter().next().context("no program"));
+    built.expect("the example")
+}
+
+/// What Cargo makes when it is asked so.
+fn built(mut command: Command) -> Result<Vec<PathBuf>> {
+    command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).stderr(Stdio::inherit());
+    let output = command.output().context("cannot start cargo")?;
+    ensure!(output.status.success(), "cargo build ended with {}", output.status);
+    let messages = String::from_utf8(output.stdout).context("cargo's messages")?;
+    Ok(messages.lines().filter_map(executable).collect())
 }
 
 /// Cargo, as a person would start it. What it tells the program that it runs, such as us, stays behind:

@@ -5,18 +5,8 @@ use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use candor_tests::{Agent, Collector, Settings, eventually, need};
+use candor_tests::{Agent, Collector, Settings, eventually, need, python};
 use serde_json::Value;
-
-/// The Python that `.ci/packages` prepares.
-fn python() -> Option<PathBuf> {
-    let python = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/venv/bin/python"));
-    let has = Command::new(&python)
-        .args(["-c", "import opentelemetry.proto, zstandard"])
-        .stderr(Stdio::null())
-        .status();
-    has.is_ok_and(|status| status.success()).then_some(python)
-}
 
 struct Receiver {
     process: Child,
@@ -60,7 +50,7 @@ impl Drop for Receiver {
 
 #[test]
 fn a_receiver_in_another_language_reads_every_body() {
-    let python = python();
+    let python = python("opentelemetry.proto, zstandard");
     if !need(
         "Python with opentelemetry-proto in target/venv (.ci/packages makes it)",
         python.is_some(),

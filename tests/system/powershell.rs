@@ -3,9 +3,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use candor_tests::need;
+use candor_tests::{need, python};
 
 const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/powershell/Candor");
 
@@ -22,15 +22,6 @@ for name in sys.argv[1:]:
     walk(parser.parse(open(name, 'rb').read()).root_node, name)
 ";
 
-fn python() -> Option<PathBuf> {
-    let python = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/venv/bin/python"));
-    let has = Command::new(&python)
-        .args(["-c", "import tree_sitter_powershell"])
-        .stderr(Stdio::null())
-        .status();
-    has.is_ok_and(|status| status.success()).then_some(python)
-}
-
 fn parse(python: &Path, files: &[PathBuf]) -> String {
     let output = Command::new(python).args(["-c", PARSE]).args(files).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -39,7 +30,7 @@ fn parse(python: &Path, files: &[PathBuf]) -> String {
 
 #[test]
 fn the_module_is_well_formed_powershell() {
-    let python = python();
+    let python = python("tree_sitter_powershell");
     if !need(
         "Python with tree-sitter-powershell in target/venv (.ci/packages makes it)",
         python.is_some(),

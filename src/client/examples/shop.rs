@@ -1,22 +1,6 @@
 //! A program that tells its orders: `cargo run -p candor-client --example shop -- 3 [--no-telemetry]`.
 //!
-//! Its provider's manifest, for `etc/candor/providers.d/shop.toml`:
-//! ```toml
-//! name = "shop"
-//! doc = "The shop's orders."
-//! peer = "any"
-//! service_name = ["shop"]
-//!
-//! [[event]]
-//! name = "shop.order"
-//! level = 2
-//! purpose = "to know how many orders fail"
-//! doc = "An order ended."
-//!
-//! [event.fields]
-//! items = { type = "int", class = "software", doc = "How many things were ordered." }
-//! outcome = { type = "text", class = "software", words = ["success", "failure"], doc = "Whether it worked." }
-//! ```
+//! Its provider's manifest, for `etc/candor/providers.d/`, is `examples/shop.toml`.
 
 use std::time::Duration;
 
@@ -24,7 +8,10 @@ use candor_client::{Client, Event, OptOut};
 
 fn main() {
     let orders: i32 = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(1);
-    let opt_out = OptOut::new().environment("SHOP_TELEMETRY", &["no", "0"]).flag("--no-telemetry");
+    let opt_out = OptOut::new()
+        .environment("SHOP_TELEMETRY", &["no", "0"])
+        .file("~/.config/shop.ini", "privacy.telemetry", &["no", "off"])
+        .flag("--no-telemetry");
     let client = Client::builder("shop").opt_out(opt_out).start();
     if let Some(why) = client.silenced() {
         println!("telemetry is off: {why}");

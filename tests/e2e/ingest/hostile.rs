@@ -8,12 +8,16 @@ use std::thread;
 use std::time::Duration;
 
 use candor_tests::{Agent, Collector, Program, Reply, eventually, export};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{agent, order};
 
 /// Promised of the whole agent at full speed, in KiB; a debug build's own pages are not counted.
 const MOST_ANON: u64 = 32 * 1024;
+
+/// Not for so many seconds does no probe run, on the slowest of machines.
+const SILENCE: u64 = 20;
 
 /// Memory of its own, in KiB.
 fn anon(agent: &Agent) -> u64 {
@@ -22,20 +26,41 @@ fn anon(agent: &Agent) -> u64 {
     line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
-/// Runs `work` and gives the most memory that the agent had meanwhile.
-fn watched(agent: &Agent, work: impl FnOnce()) -> u64 {
-    let (is_over, most) = (AtomicBool::new(false), AtomicU64::new(0));
+/// How many seconds ago a probe ran last; one is due each 200 ms.
+fn silence(agent: &Agent) -> Option<u64> {
+    let (status, told) = agent.ask("GET", "/v1/status", "");
+    assert_eq!(status, 200, "{told}");
+    let ran = |probe: &Value| probe["last_success"].as_str()?.parse::<Timestamp>().ok();
+    let last = told["probes"].as_array()?.iter().filter_map(ran).max()?;
+    Some(u64::try_from(Timestamp::now().as_second() - last.as_second()).unwrap_or(0))
+}
+
+/// Says that it is over when it is dropped: a panic is an end too.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The most memory that the agent had, and the longest that no probe ran, while `work` went on.
+fn watched(agent: &Agent, work: impl FnOnce()) -> (u64, u64) {
+    eventually("a probe has run", || silence(agent));
+    let (is_over, most, longest) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
+    let watch = |look: fn(&Agent) -> u64, most: &AtomicU64, pause| {
+        while !is_over.load(Ordering::Relaxed) {
+            most.fetch_max(look(agent), Ordering::Relaxed);
+            thread::sleep(Duration::from_millis(pause));
+        }
+    };
     thread::scope(|scope| {
-        scope.spawn(|| {
-            while !is_over.load(Ordering::Relaxed) {
-                most.fetch_max(anon(agent), Ordering::Relaxed);
-                thread::sleep(Duration::from_millis(2));
-            }
-        });
+        scope.spawn(|| watch(anon, &most, 2));
+        scope.spawn(|| watch(|agent| silence(agent).unwrap_or(0), &longest, 200));
+        let _over = Over(&is_over);
         work();
-        is_over.store(true, Ordering::Relaxed);
     });
-    most.into_inner()
+    (most.into_inner(), longest.into_inner())
 }
 
 const PROTOBUF: &str = "content-type: application/x-protobuf";
@@ -109,7 +134,7 @@ fn every_hostile_request_gets_its_answer_and_the_agent_keeps_its_memory_and_its_
     let attempts = attempts();
     let generated = || agent.status()["events"]["generated"].as_u64().unwrap();
     let before = generated();
-    let most = watched(&agent, || {
+    let (most, longest) = watched(&agent, || {
         for _ in 0..3 {
             for (what, headers, body, wanted) in &attempts {
                 let reply = post(&agent, headers, body);
@@ -122,6 +147,7 @@ fn every_hostile_request_gets_its_answer_and_the_agent_keeps_its_memory_and_its_
         endless(&agent);
     });
     assert!(most < MOST_ANON, "{most} KiB");
+    assert!(longest < SILENCE, "no probe ran for {longest} s");
     eventually("the probes go on", || (generated() > before).then_some(()));
     still_heard(&agent);
     assert!(!agent.log().contains("panicked"), "{}", agent.log());
@@ -188,8 +214,10 @@ fn who_drips_or_fills_the_house_is_left_and_others_are_heard() {
     }
     // Of those who wrote on after the answer some lost it.
     let replies = slow.iter_mut().skip(40).filter_map(|program| program.reply().ok());
-    let statuses: Vec<u16> = replies.map(|reply| reply.status).collect();
-    assert!(!statuses.is_empty() && statuses.iter().all(|status| *status == 429), "{statuses:?}");
+    let replies: Vec<Reply> = replies.collect();
+    let is_told_when =
+        |reply: &Reply| reply.status == 429 && reply.header("retry-after") == Some("1");
+    assert!(!replies.is_empty() && replies.iter().all(is_told_when), "{replies:?}");
     // While they hang on: those who drip are left after their time, and make room.
     still_heard(&agent);
     drop(slow);
