@@ -6,6 +6,7 @@
 
 #[cfg(target_os = "linux")]
 mod disk;
+mod exporter;
 mod foreign;
 mod group_policy;
 #[cfg(target_os = "linux")]
@@ -14,6 +15,7 @@ mod machine;
 mod packages;
 mod powershell;
 mod release;
+mod schema;
 mod sdk;
 #[cfg(target_os = "linux")]
 mod service;

@@ -1,109 +1,112 @@
-//! The official OpenTelemetry SDK of Python speaks through the agent: logs, metrics and traces arrive,
-//! correlated, at the level that the manifest gives; at a lower level they are refused and counted.
+//! The official OpenTelemetry SDKs speak through the agent, as the examples use them: logs, metrics and traces
+//! arrive, correlated, at the level that the manifest gives; at a lower level they are refused and counted.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use candor_tests::{Agent, Collector, Settings, eventually, need};
+use candor_tests::{Agent, Collector, Settings, need, python};
 use serde_json::Value;
 
-const MANIFEST: &str = r#"
-name = "shop"
-doc = "A shop."
-peer = "any"
-service_name = ["shop"]
-[[event]]
-name = "shop.order"
-level = 2
-purpose = "to test"
-doc = "An order."
-fields.n = { type = "int", class = "software", doc = "Its number." }
-fields.body = { type = "text", class = "diagnostic text", doc = "What was said." }
-[[event]]
-name = "shop.orders"
-kind = "metric"
-level = 2
-purpose = "to test"
-doc = "Orders."
-fields.mode = { type = "text", class = "software", words = ["fast", "slow"], doc = "How." }
-[[event]]
-name = "shop.handle"
-kind = "span"
-level = 2
-purpose = "to test"
-doc = "Handling of an order."
-"#;
+const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples");
+const NAMES: [&str; 3] = ["shop.handle", "shop.order", "shop.orders"];
 
-/// The Python that `.ci/packages` prepares.
-fn python() -> Option<PathBuf> {
-    let python = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/venv/bin/python"));
-    let has = Command::new(&python)
-        .args(["-c", "import opentelemetry.sdk, opentelemetry.exporter.otlp.proto.http"])
-        .stderr(Stdio::null())
-        .status();
-    has.is_ok_and(|status| status.success()).then_some(python)
+/// A program of the examples, ready to run.
+struct Example {
+    program: PathBuf,
+    script: PathBuf,
+    compression: &'static str,
+    /// What of it belongs to its trace: only some SDKs give a metric exemplars.
+    of_trace: &'static [&'static str],
 }
 
-/// Runs the program to its end; its trace.
-fn run(python: &PathBuf, agent: &Agent) -> String {
-    let address = eventually("the agent hears programs", || {
-        let log = agent.log();
-        let rest = log.lines().rev().find_map(|line| line.split("address=").nth(1))?;
-        Some(rest.split_whitespace().next()?.to_owned())
-    });
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/system/sdk.py");
-    let output =
-        Command::new(python).args([script, &format!("http://{address}")]).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{said}");
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+impl Example {
+    /// Runs it to its end; its trace.
+    fn run(&self, agent: &Agent) -> String {
+        let mut command = Command::new(&self.program);
+        command
+            .arg(&self.script)
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", agent.heard_at()))
+            .env("OTEL_EXPORTER_OTLP_COMPRESSION", self.compression);
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// All that is promised of it.
+    fn speaks(&self) {
+        let collector = Collector::start();
+        let settings = Settings::to(&collector, 2).table("ingest", "otlp_http = \"127.0.0.1:0\"");
+        let mut agent = Agent::prepare(&settings);
+        let manifest = fs::read_to_string(Path::new(EXAMPLES).join("shop.toml")).unwrap();
+        agent.write("etc/candor/providers.d/shop.toml", &manifest);
+        agent.run();
+
+        let trace = self.run(&agent);
+        agent.settle();
+        let (records, status) = (collector.records(), agent.status());
+        let shop = of_shop(&records);
+        assert_eq!(names(&shop), NAMES, "{}", agent.log());
+        for record in &shop {
+            assert_eq!(record["level"], 2, "{record}");
+            assert_eq!(record["install_id"], status["install_id"], "{record}");
+            assert_eq!(record["boot_id"], status["boot_id"], "{record}");
+            let text = record.to_string();
+            assert!(!text.contains("canary-of-eve") && !text.contains("eve@"), "{text}");
+        }
+        let order = shop.iter().find(|record| record["name"] == "shop.order").unwrap();
+        assert_eq!(order["body"], "a mail went to <email>");
+        assert_eq!(order["attributes"]["items"], 3, "{order}");
+        let of_trace = collector.trace(&trace);
+        assert_eq!(names(&of_trace.iter().collect::<Vec<_>>()), self.of_trace);
+        assert_eq!(provider(&agent)["fields_refused"]["unknown_field"], 1, "the customer");
+
+        assert_eq!(agent.ctl(&["set-level", "1"]).code, Some(0));
+        self.run(&agent);
+        let counted = provider(&agent);
+        assert_eq!(counted["refused"]["level"], 3, "{counted}");
+        agent.settle();
+        assert_eq!(of_shop(&collector.records()).len(), 3, "nothing more arrived");
+    }
 }
 
-fn named(records: &[Value]) -> Vec<&Value> {
-    let is_shops =
-        |record: &&Value| record["name"].as_str().is_some_and(|name| name.starts_with("shop."));
-    records.iter().filter(is_shops).collect()
+fn of_shop(records: &[Value]) -> Vec<&Value> {
+    records.iter().filter(|record| NAMES.iter().any(|name| record["name"] == *name)).collect()
+}
+
+fn names<'a>(records: &[&'a Value]) -> Vec<&'a str> {
+    let mut names: Vec<&str> =
+        records.iter().map(|record| record["name"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    names
+}
+
+fn provider(agent: &Agent) -> Value {
+    let told = agent.ctl(&["providers", "--json"]).json();
+    let mut providers = told["providers"].as_array().unwrap().iter();
+    providers.find(|provider| provider["name"] == "shop").cloned().unwrap()
 }
 
 #[test]
 fn the_sdk_of_python_speaks_through_the_agent_at_the_manifests_level_and_not_below() {
-    let python = python();
+    let python = python("opentelemetry.sdk, opentelemetry.exporter.otlp.proto.http");
     let what = "Python with opentelemetry-sdk in target/venv (.ci/packages makes it)";
-    let is_met = python.is_some();
-    let (true, Some(python)) = (need(what, is_met), python) else { return };
-    let collector = Collector::start();
-    let settings = Settings::to(&collector, 2).table("ingest", "otlp_http = \"127.0.0.1:0\"");
-    let agent = Agent::prepare(&settings);
-    agent.write("etc/candor/providers.d/shop.toml", MANIFEST);
-    let mut agent = agent;
-    agent.run();
+    let (true, Some(program)) = (need(what, python.is_some()), python) else { return };
+    let script = Path::new(EXAMPLES).join("python/shop.py");
+    Example { program, script, compression: "none", of_trace: &NAMES }.speaks();
+}
 
-    let trace = run(&python, &agent);
-    agent.settle();
-    let (records, status) = (collector.records(), agent.status());
-    let shop = named(&records);
-    let mut names: Vec<&str> = shop.iter().map(|record| record["name"].as_str().unwrap()).collect();
-    names.sort_unstable();
-    assert_eq!(names, ["shop.handle", "shop.order", "shop.orders"], "{}", agent.log());
-    for record in &shop {
-        assert_eq!(record["level"], 2, "{record}");
-        assert_eq!(record["install_id"], status["install_id"], "{record}");
-        assert_eq!(record["boot_id"], status["boot_id"], "{record}");
-        let text = record.to_string();
-        assert!(!text.contains("canary-of-eve") && !text.contains("eve@"), "{text}");
+#[test]
+fn the_sdk_of_node_speaks_through_the_agent_at_the_manifests_level_and_not_below() {
+    let modules = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/node"));
+    let has_node = Command::new("node").arg("--version").stdout(Stdio::null()).status().is_ok();
+    let has_all = has_node && modules.join("node_modules/@opentelemetry/sdk-logs").is_dir();
+    if !need("Node.js with the packages of examples/node in target/node (.ci/packages)", has_all) {
+        return;
     }
-    let of_trace = collector.trace(&trace);
-    let mut names: Vec<&str> =
-        of_trace.iter().map(|record| record["name"].as_str().unwrap()).collect();
-    names.sort_unstable();
-    assert_eq!(names, ["shop.handle", "shop.order", "shop.orders"]);
-
-    assert_eq!(agent.ctl(&["set-level", "1"]).code, Some(0));
-    run(&python, &agent);
-    let told = agent.ctl(&["providers", "--json"]).json();
-    let providers = told["providers"].as_array().unwrap();
-    let counted = providers.iter().find(|provider| provider["name"] == "shop").unwrap();
-    assert_eq!(counted["refused"]["level"], 3, "{counted}");
-    agent.settle();
-    assert_eq!(named(&collector.records()).len(), 3, "nothing more arrived");
+    // A module's own modules are looked for beside it.
+    let script = modules.join("shop.mjs");
+    fs::copy(Path::new(EXAMPLES).join("node/shop.mjs"), &script).unwrap();
+    Example { program: "node".into(), script, compression: "gzip", of_trace: &NAMES[..2] }.speaks();
 }

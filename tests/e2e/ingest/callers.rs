@@ -94,7 +94,7 @@ fn another_user_is_another_program() {
 #[test]
 fn over_tcp_a_token_is_asked_where_the_manifest_has_one_and_no_other_opens() {
     let digest = Sha256::digest("open sesame");
-    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     let peer = format!("peer = \"any\"\ntoken_sha256 = \"{digest}\"");
     let collector = Collector::start();
     let agent = agent(&collector, &[("vault", &peer)]);

@@ -11,7 +11,7 @@ use candor_tests::{Agent, Collector, Program, Reply, eventually, export};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{agent, order};
+use super::{agent, order, provider};
 
 /// Promised of the whole agent at full speed, in KiB; a debug build's own pages are not counted.
 const MOST_ANON: u64 = 32 * 1024;
@@ -70,11 +70,10 @@ fn post(agent: &Agent, headers: &[&str], body: &[u8]) -> Reply {
     Program::reach(&agent.root()).post("/v1/logs", headers, body).unwrap()
 }
 
-fn gzip(size: usize) -> Vec<u8> {
+fn gzip<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    let zeros = vec![0; 1 << 20];
-    for _ in 0..size >> 20 {
-        encoder.write_all(&zeros).unwrap();
+    for part in parts {
+        encoder.write_all(part).unwrap();
     }
     encoder.finish().unwrap()
 }
@@ -101,16 +100,16 @@ fn request(records: &[Vec<u8>]) -> Vec<u8> {
 
 /// Everything that one program alone can try, with the answer that it must get.
 fn attempts() -> Vec<(&'static str, Vec<&'static str>, Vec<u8>, u16)> {
+    let megabyte = vec![0; 1 << 20];
+    let zeros = std::iter::repeat_n(megabyte.as_slice(), 1024);
     let zstd = zstd::bulk::compress(&vec![0; 256 << 20], 1).unwrap();
     let deep = "{\"resourceLogs\":[{\"scopeLogs\":[{\"logRecords\":[{\"body\":".to_owned()
         + &"{\"arrayValue\":{\"values\":[".repeat(100_000);
-    let attribute =
-        |n: u32| field(6, &[field(1, format!("k{n}").as_bytes()), field(2, &[])].concat());
     let names: Vec<u8> = (0..1_000_000).flat_map(attribute).take(3 << 20).collect();
     let not_text = field(12, b"\xff\xfe\xfd");
     let empty = vec![Vec::new(); 60_000];
     vec![
-        ("a gzip bomb", vec![PROTOBUF, "content-encoding: gzip"], gzip(1 << 30), 413),
+        ("a gzip bomb", vec![PROTOBUF, "content-encoding: gzip"], gzip(zeros), 413),
         ("a zstd bomb", vec![PROTOBUF, "content-encoding: zstd"], zstd, 413),
         ("no gzip", vec![PROTOBUF, "content-encoding: gzip"], b"hello".to_vec(), 400),
         ("no protobuf", vec![PROTOBUF], vec![0xff; 100_000], 400),
@@ -145,6 +144,7 @@ fn every_hostile_request_gets_its_answer_and_the_agent_keeps_its_memory_and_its_
             }
         }
         endless(&agent);
+        nameful(&agent);
     });
     assert!(most < MOST_ANON, "{most} KiB");
     assert!(longest < SILENCE, "no probe ran for {longest} s");
@@ -181,6 +181,30 @@ fn endless(agent: &Agent) {
     if let Ok(reply) = program.reply() {
         assert_eq!(reply.status, 413, "{reply:?}");
     }
+}
+
+/// An attribute of a log record that nobody else has.
+fn attribute(n: u32) -> Vec<u8> {
+    // 1, as a whole number.
+    field(6, &[field(1, format!("k{n}").as_bytes()), field(2, &[3 << 3, 1])].concat())
+}
+
+/// A million names that nobody declares, in records that are right but for them: none of them is kept.
+fn nameful(agent: &Agent) {
+    const RECORDS: u32 = 2_000;
+    const NAMES: u32 = 125;
+    for part in 0..4 {
+        let record = |n: u32| {
+            let first = (part * RECORDS + n) * NAMES;
+            let names = (first..first + NAMES).flat_map(attribute);
+            names.chain(field(12, b"shop.order")).collect()
+        };
+        let records: Vec<Vec<u8>> = (0..RECORDS).map(record).collect();
+        let body = gzip([request(&records).as_slice()]);
+        let reply = post(agent, &[PROTOBUF, "content-encoding: gzip"], &body);
+        assert_eq!((reply.status, reply.text().as_str()), (200, ""), "{part}");
+    }
+    assert_eq!(provider(agent, "shop")["fields_refused"]["unknown_field"], 1_000_000);
 }
 
 /// Another program's record is taken.
