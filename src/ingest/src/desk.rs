@@ -15,17 +15,20 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use candor_model::{Draft, Given, Kind, Level, Provided, Record, UnixNanos, Value};
-use candor_otlp::{Group, HostIds, Program, Source, Stamp, Unfit, encode, groups, incoming};
+use candor_model::{Draft, Given, Kind, Level, Plain, Provided, Record, UnixNanos, Value};
+use candor_otlp::{
+    Group, HostIds, Program, Source, Stamp, Unfit, encode, encode_plain, groups, incoming,
+};
 use candor_platform::Clock;
 use candor_privacy::{Counts, Door, Scrubber};
 use candor_providers::{Caller, Incoming, Origin, Provider, Reason, Registry};
 use candor_spool::{Spool, Urgency};
-use uuid::{ContextV7, Timestamp, Uuid};
+use uuid::Uuid;
 
 use crate::refusal::Refusal;
 use crate::settings::Limits;
 use crate::taken::{Judged, Taken};
+use crate::uids::Uids;
 
 /// After so many records others get their turn.
 const AT_ONCE: usize = 256;
@@ -41,9 +44,6 @@ const RESOURCE: [&str; 7] = [
 ];
 /// Longest value of it.
 const MAX_RESOURCE_TEXT: usize = 256;
-/// Memory that a draft costs beside its body.
-const OVERHEAD: usize = size_of::<Draft>() + 32;
-
 /// What holds at this moment.
 #[derive(Clone, Debug)]
 pub struct Terms {
@@ -85,7 +85,7 @@ pub struct Desk {
     spool: Spool,
     boot: Arc<str>,
     clock: Arc<dyn Clock>,
-    ids: ContextV7,
+    uids: RefCell<Uids>,
     door: RefCell<Door>,
 }
 
@@ -103,7 +103,7 @@ impl Desk {
     pub fn new(settings: DeskSettings) -> Self {
         let DeskSettings { spool, boot, scrubber, clock } = settings;
         let door = RefCell::new(Door::new(scrubber));
-        Self { spool, boot, clock, ids: ContextV7::new(), door }
+        Self { spool, boot, clock, uids: RefCell::default(), door }
     }
 
     /// Records that the level withheld since this desk was made, by their own level.
@@ -164,14 +164,11 @@ impl Desk {
             taken.refuse(Reason::Rate, units(work.kind, record)?);
             taken.wait_for(granted.retry_after, &provider.manifest().name);
         }
+        let mut plain = Plain::new();
         for (n, bytes) in records.iter().enumerate() {
-            match incoming(work.kind, bytes) {
-                Ok(record) => self.record(work, provider, (record, bytes.len()), &label),
-                Err(Unfit::Malformed(error)) => return Err(error.into()),
-                Err(unfit @ Unfit::TooLarge { .. }) => {
-                    provider.counts().refuse(Reason::Size);
-                    work.judged.taken.too_large(&unfit.to_string(), 1);
-                }
+            match self.draft_as_is(work, provider, (bytes, &mut plain), &label) {
+                Some(draft) => work.judged.keep(draft, 1),
+                None => self.record(work, provider, bytes, &label)?,
             }
             if n % AT_ONCE == AT_ONCE - 1 {
                 tokio::task::yield_now().await;
@@ -184,22 +181,28 @@ impl Desk {
         &self,
         work: &mut Work<'_>,
         provider: &Provider,
-        (mut record, bytes): (Provided, usize),
+        bytes: &[u8],
         label: &Arc<str>,
-    ) {
+    ) -> Result<(), Refusal> {
+        let mut record = match incoming(work.kind, bytes) {
+            Ok(record) => record,
+            Err(Unfit::Malformed(error)) => return Err(error.into()),
+            Err(unfit @ Unfit::TooLarge { .. }) => {
+                provider.counts().refuse(Reason::Size);
+                work.judged.taken.too_large(&unfit.to_string(), 1);
+                return Ok(());
+            }
+        };
         let units = record.units();
-        if let Err(reason) = admit(provider, &mut record, bytes) {
+        if let Err(reason) = admit(provider, &mut record, bytes.len()) {
             work.judged.taken.refuse(reason, units);
-            return;
-        }
-        if let Some(draft) = self.draft(record, work.terms.level, label) {
-            work.judged.bytes += draft.body.len() + OVERHEAD;
-            work.judged.drafts.push(draft);
-            work.judged.taken.accept(units);
+        } else if let Some(draft) = self.draft(record, work.terms.level, label) {
+            work.judged.keep(draft, units);
         } else {
             provider.counts().refuse(Reason::Level);
             work.judged.taken.refuse(Reason::Level, units);
         }
+        Ok(())
     }
 
     /// What the clock says that rates go by.
@@ -216,23 +219,45 @@ impl Desk {
     ) -> Option<Draft> {
         let given = record.uid.take();
         let admitted = self.door.borrow_mut().admit(Record::Provided(Box::new(record)), level)?;
-        let since = self.clock.wall().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let observed = UnixNanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
-        let uid = given.unwrap_or_else(|| self.uid(observed));
-        let stamp = Stamp { uid: &uid, observed, level: admitted.level() };
-        Some(Draft {
-            level: admitted.level(),
-            kind: admitted.record().kind(),
-            boot: Arc::clone(label),
-            body: encode(admitted.record(), &stamp),
-        })
+        let body = self
+            .stamped(given.as_deref(), admitted.level(), |stamp| encode(admitted.record(), stamp));
+        let (level, kind) = (admitted.level(), admitted.record().kind());
+        Some(Draft { level, kind, boot: Arc::clone(label), body })
     }
 
-    fn uid(&self, at: UnixNanos) -> String {
-        const SECOND: u64 = 1_000_000_000;
-        // The remainder is below one billion: it fits.
-        let nanos = u32::try_from(at.0 % SECOND).unwrap_or_default();
-        Uuid::new_v7(Timestamp::from_unix(&self.ids, at.0 / SECOND, nanos)).to_string()
+    /// The draft of a log record that passes as it is; `None` where it is to be judged the long way.
+    fn draft_as_is<'a>(
+        &self,
+        work: &Work<'_>,
+        provider: &Provider,
+        (bytes, plain): (&'a [u8], &mut Plain<'a>),
+        label: &Arc<str>,
+    ) -> Option<Draft> {
+        let is_plain = work.kind == Kind::Log && candor_otlp::plain(bytes, plain);
+        if !is_plain || !provider.leaves(plain, bytes.len()) {
+            return None;
+        }
+        let level = self.door.borrow().leaves(plain, work.terms.level)?;
+        provider.accept();
+        let body = self.stamped(plain.uid, level, |stamp| encode_plain(plain, stamp));
+        Some(Draft { level, kind: Kind::Log, boot: Arc::clone(label), body })
+    }
+
+    /// What `encode` makes with our stamp: of this moment, with an id of ours where the program gave none.
+    fn stamped(
+        &self,
+        given: Option<&str>,
+        level: Level,
+        encode: impl FnOnce(&Stamp<'_>) -> Vec<u8>,
+    ) -> Vec<u8> {
+        let since = self.clock.wall().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let observed = UnixNanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
+        let mut text = Uuid::encode_buffer();
+        let uid = match given {
+            Some(uid) => uid,
+            None => self.uids.borrow_mut().next(observed).hyphenated().encode_lower(&mut text),
+        };
+        encode(&Stamp { uid, observed, level })
     }
 
     /// The text by which this program's records of this boot share rows.
@@ -325,3 +350,6 @@ fn units(kind: Kind, record: &[u8]) -> Result<u64, Refusal> {
         Err(Unfit::Malformed(error)) => Err(error.into()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,6 +30,7 @@ mod refusal;
 mod server;
 mod settings;
 mod taken;
+mod uids;
 
 pub use desk::{Agent, Desk, DeskSettings, Terms};
 pub use emit::{Emitted, NotKept};

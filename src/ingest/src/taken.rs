@@ -19,6 +19,18 @@ pub(crate) struct Judged {
     pub(crate) taken: Taken,
 }
 
+/// Memory that a draft costs beside its body.
+const OVERHEAD: usize = size_of::<Draft>() + 32;
+
+impl Judged {
+    /// Takes a record that passed, which is so many units.
+    pub(crate) fn keep(&mut self, draft: Draft, units: u64) {
+        self.bytes += draft.body.len() + OVERHEAD;
+        self.drafts.push(draft);
+        self.taken.accept(units);
+    }
+}
+
 /// What became of the records of one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Taken {

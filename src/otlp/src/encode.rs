@@ -26,7 +26,10 @@ use prost::Message;
 
 use crate::keys;
 
+mod plain;
 mod provided;
+
+pub use plain::encode_plain;
 
 /// What is said of a record beside its own content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

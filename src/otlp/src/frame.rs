@@ -11,11 +11,10 @@
 //! - A frame is at once a whole element of the enclosing OTLP list; a row is a run of frames.
 //! - [`frame_len`] never reads beyond the row; `None` says that the row is damaged there.
 
-use candor_model::Kind;
-use prost::Message;
+use candor_model::{Kind, Scalar};
 
-use crate::encode::int;
 use crate::keys;
+use crate::wire::{plain_pair_len, push_plain_pair};
 
 /// Field 2, length-delimited: `log_records`, `metrics` and `spans` of their scopes alike.
 pub(crate) const ELEMENT: u8 = 2 << 3 | 2;
@@ -23,16 +22,13 @@ pub(crate) const ELEMENT: u8 = 2 << 3 | 2;
 /// Appends the frame of `body` with the number `seq` to `out`. A number beyond `i64::MAX`, which
 /// no host reaches, is held there, since OTLP's numbers end there.
 pub fn seal(kind: Kind, body: &[u8], seq: u64, out: &mut Vec<u8>) {
-    let seq = int(keys::SEQ, i64::try_from(seq).unwrap_or(i64::MAX));
-    let attribute_len = seq.encoded_len();
-    let appended = 1 + prost::length_delimiter_len(attribute_len) + attribute_len;
+    let seq = Scalar::Int(i64::try_from(seq).unwrap_or(i64::MAX));
+    let appended = plain_pair_len(keys::SEQ, seq);
     out.reserve(body.len() + appended + 8);
     out.push(ELEMENT);
     push_length(body.len() + appended, out);
     out.extend_from_slice(body);
-    out.push(attributes_tag(kind));
-    push_length(attribute_len, out);
-    out.extend_from_slice(&seq.encode_to_vec());
+    push_plain_pair(attributes(kind), keys::SEQ, seq, out);
 }
 
 /// The body that was sealed into a frame with this number; `None` when it is another one.
@@ -59,14 +55,13 @@ pub(crate) fn split_frame(row: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(length)
 }
 
-/// The key of the list of attributes (of a metric: of its metadata), as one byte.
-const fn attributes_tag(kind: Kind) -> u8 {
-    let field = match kind {
+/// The field of the list of attributes; of a metric that of its metadata.
+const fn attributes(kind: Kind) -> u8 {
+    match kind {
         Kind::Log => 6,
         Kind::Metric => 12,
         Kind::Span => 9,
-    };
-    field << 3 | 2
+    }
 }
 
 /// Appends a varint length.
@@ -81,8 +76,10 @@ mod tests {
     use opentelemetry_proto::tonic::metrics::v1::{Metric, ScopeMetrics};
     use opentelemetry_proto::tonic::trace::v1::{ScopeSpans, Span};
 
+    use prost::Message as _;
+
     use super::*;
-    use crate::encode::text;
+    use crate::encode::{int, text};
 
     #[test]
     fn a_sealed_log_record_is_an_element_of_its_scope_with_its_number_appended() {

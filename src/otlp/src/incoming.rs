@@ -23,8 +23,10 @@ use crate::decode::DecodeError;
 use crate::wire::{Field, Held, Walk, push_bytes, push_key};
 use crate::{MAX_RECORDS, keys};
 
+mod plain;
 mod shape;
 
+pub use plain::plain;
 pub(crate) use shape::point_attributes;
 use shape::{Shape, copy};
 
@@ -215,7 +217,7 @@ impl Parser {
     fn log(&mut self, record: &[u8]) -> Result<Provided, Unfit> {
         let mut log = Provided::new(Kind::Log);
         log.sets.push(Vec::new());
-        copy(record, &shape::LOG, &mut log.facts, &mut |field| {
+        copy::<Unfit>(record, &shape::LOG, &mut log.facts, &mut |field| {
             match (field.number, field.held) {
                 (3, Held::Bytes(word)) => severity(word, &mut log.severity)?,
                 (5, Held::Bytes(body)) => {
@@ -235,7 +237,7 @@ impl Parser {
         let mut span = Provided::new(Kind::Span);
         span.sets.push(Vec::new());
         let (mut span_id, mut facts) = (None, Vec::new());
-        let unread = copy(record, &shape::SPAN, &mut facts, &mut |field| {
+        let unread = copy::<Unfit>(record, &shape::SPAN, &mut facts, &mut |field| {
             match (field.number, field.held) {
                 (1, Held::Bytes(id)) => span.trace_id = id.try_into().ok(),
                 (2, Held::Bytes(id)) => span_id = <[u8; 8]>::try_from(id).ok(),
@@ -297,7 +299,7 @@ impl Parser {
 
     fn points(&mut self, data: &[u8], point: &Shape, metric: &mut Provided) -> Result<(), Unfit> {
         let mut facts = Vec::new();
-        copy(data, &shape::DATA, &mut facts, &mut |field| {
+        copy::<Unfit>(data, &shape::DATA, &mut facts, &mut |field| {
             if let (1, Held::Bytes(bytes)) = (field.number, field.held) {
                 let (part, set) = self.part(bytes, point)?;
                 push_part(metric, part, set)?;
@@ -312,7 +314,7 @@ impl Parser {
     fn part(&mut self, bytes: &[u8], shape: &Shape) -> Result<(Part, Vec<Given>), Unfit> {
         let (mut part, mut set, mut uid) = (Part::default(), Vec::new(), None);
         self.values += 1;
-        let unread = copy(bytes, shape, &mut part.facts, &mut |field| {
+        let unread = copy::<Unfit>(bytes, shape, &mut part.facts, &mut |field| {
             match field.held {
                 Held::Bytes(pair) if field.number == shape.attributes => {
                     self.attribute(pair, &mut uid, &mut set)?;
@@ -443,11 +445,14 @@ fn name_of(bytes: &[u8], name: &mut String) -> Result<(), Unfit> {
 /// A word only: what is longer, or no word, is left out and the number says enough.
 fn severity(bytes: &[u8], word: &mut String) -> Result<(), Unfit> {
     let text = utf8(bytes, "severity")?;
-    let is_word = text.len() <= MAX_SEVERITY && text.bytes().all(|b| b.is_ascii_alphanumeric());
-    if is_word {
+    if is_severity(text) {
         text.clone_into(word);
     }
     Ok(())
+}
+
+fn is_severity(text: &str) -> bool {
+    text.len() <= MAX_SEVERITY && text.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
 /// Whether a text can be an id of a record and nothing else: a UUID or the like.

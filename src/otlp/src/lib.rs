@@ -5,6 +5,7 @@
 //! agent:      Record --encode--> body --seal(seq)--> frame --(spool)--> rows --request_body--> POST
 //! receiver:   POST --decode_request--> DecodedRecord --json::object--> one line of NDJSON
 //! ingest:     POST --groups, incoming--> Provided --(manifest, gate)--> Record --encode--> body
+//!                         , plain--> Plain, where nothing is to be changed --encode_plain--> body
 //! ```
 //!
 //! A *body* is one `LogRecord`, `Metric` or `Span` message without its sequence number. A *frame*
@@ -41,10 +42,12 @@ pub use decoded::{
     Buckets, DecodedExemplar, DecodedPoint, DecodedRecord, LogFacts, PointValue,
     ResourceAttributes, SpanEvent, SpanFacts, SpanLink,
 };
-pub use encode::{Stamp, encode};
+pub use encode::{Stamp, encode, encode_plain};
 pub use file::{End, FileEntry, FileError, FileReader, FileWriter, Form, MAX_ENTRY};
 pub use frame::{frame_len, seal, unseal};
-pub use incoming::{Group, MAX_METRIC, MAX_RECORD, TraceIds, Unfit, event, groups, incoming};
+pub use incoming::{
+    Group, MAX_METRIC, MAX_RECORD, TraceIds, Unfit, event, groups, incoming, plain,
+};
 pub use origin::{HostIds, Origin, Program, Source};
 pub use request::{Part, request_body, request_heads};
 pub use resource::{Resource, arch, os_type};

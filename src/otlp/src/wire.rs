@@ -5,7 +5,7 @@
 //! - Every step consumes at least one byte, so a walk ends; after an error it is over.
 //! - What is written here reads back here.
 
-use candor_model::Value;
+use candor_model::{Scalar, Value};
 
 use crate::frame::push_length;
 
@@ -136,18 +136,11 @@ pub(crate) fn push_pair(number: u8, key: &str, value: &Value, out: &mut Vec<u8>)
 
 /// Appends an `AnyValue` as field `number`.
 pub(crate) fn push_value(number: u8, value: &Value, out: &mut Vec<u8>) {
+    if let Some(scalar) = scalar(value) {
+        return push_scalar(number, scalar, out);
+    }
     open(number, value_len(value), out);
     match value {
-        Value::Text(text) => push_bytes(1, text.as_bytes(), out),
-        Value::Bool(truth) => out.extend([2 << 3, u8::from(*truth)]),
-        Value::Int(number) => {
-            out.push(3 << 3);
-            prost::encoding::encode_varint(number.cast_unsigned(), out);
-        }
-        Value::Double(number) => {
-            out.push(4 << 3 | 1);
-            out.extend(number.to_le_bytes());
-        }
         Value::List(items) => {
             open(5, items.iter().map(|item| field_len(value_len(item))).sum(), out);
             for item in items {
@@ -160,6 +153,56 @@ pub(crate) fn push_value(number: u8, value: &Value, out: &mut Vec<u8>) {
                 push_pair(1, key, value, out);
             }
         }
+        // Done above.
+        Value::Text(_) | Value::Bool(_) | Value::Int(_) | Value::Double(_) => {}
+    }
+}
+
+fn scalar(value: &Value) -> Option<Scalar<'_>> {
+    match value {
+        Value::Text(text) => Some(Scalar::Text(text)),
+        Value::Bool(truth) => Some(Scalar::Bool(*truth)),
+        Value::Int(number) => Some(Scalar::Int(*number)),
+        Value::Double(number) => Some(Scalar::Double(*number)),
+        Value::List(_) | Value::Map(_) => None,
+    }
+}
+
+/// As [`push_pair`], of a value that holds no others.
+pub(crate) fn push_plain_pair(number: u8, key: &str, value: Scalar<'_>, out: &mut Vec<u8>) {
+    open(number, field_len(key.len()) + field_len(scalar_len(value)), out);
+    push_bytes(1, key.as_bytes(), out);
+    push_scalar(2, value, out);
+}
+
+/// As [`push_value`], of a value that holds no others.
+pub(crate) fn push_scalar(number: u8, value: Scalar<'_>, out: &mut Vec<u8>) {
+    open(number, scalar_len(value), out);
+    match value {
+        Scalar::Text(text) => push_bytes(1, text.as_bytes(), out),
+        Scalar::Bool(truth) => out.extend([2 << 3, u8::from(truth)]),
+        Scalar::Int(number) => {
+            out.push(3 << 3);
+            prost::encoding::encode_varint(number.cast_unsigned(), out);
+        }
+        Scalar::Double(number) => {
+            out.push(4 << 3 | 1);
+            out.extend(number.to_le_bytes());
+        }
+    }
+}
+
+/// Bytes that [`push_plain_pair`] appends; field numbers above 15 do not occur here.
+pub(crate) fn plain_pair_len(key: &str, value: Scalar<'_>) -> usize {
+    field_len(field_len(key.len()) + field_len(scalar_len(value)))
+}
+
+fn scalar_len(value: Scalar<'_>) -> usize {
+    match value {
+        Scalar::Text(text) => field_len(text.len()),
+        Scalar::Bool(_) => 2,
+        Scalar::Int(number) => 1 + prost::encoding::encoded_len_varint(number.cast_unsigned()),
+        Scalar::Double(_) => 9,
     }
 }
 
@@ -169,10 +212,9 @@ fn pair_len(key: &str, value: &Value) -> usize {
 
 fn value_len(value: &Value) -> usize {
     match value {
-        Value::Text(text) => field_len(text.len()),
-        Value::Bool(_) => 2,
-        Value::Int(number) => 1 + prost::encoding::encoded_len_varint(number.cast_unsigned()),
-        Value::Double(_) => 9,
+        Value::Text(_) | Value::Bool(_) | Value::Int(_) | Value::Double(_) => {
+            scalar(value).map_or(0, scalar_len)
+        }
         Value::List(items) => field_len(items.iter().map(|item| field_len(value_len(item))).sum()),
         Value::Map(pairs) => {
             field_len(pairs.iter().map(|(key, value)| field_len(pair_len(key, value))).sum())

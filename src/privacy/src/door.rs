@@ -16,6 +16,7 @@ use candor_model::{Class, Event, FieldEntry, FieldType, Level, Metric, Point, Re
 
 use crate::{Counts, Scrubber};
 
+mod plain;
 mod provided;
 
 /// A record that may be kept and sent: made only by [`Door::admit`].

@@ -53,6 +53,9 @@ fn scrub_value(value: &mut Value) -> u64 {
 /// and at changes of case (`apiKey`, `APIKey`); a plural counts as its singular.
 #[must_use]
 pub fn is_sensitive(key: &str) -> bool {
+    if key.is_ascii() && !may_be_sensitive(key.as_bytes()) {
+        return false;
+    }
     let words = words(key);
     let is = |word: &String, wanted: &str| {
         word == wanted || word.strip_suffix('s').is_some_and(|singular| singular == wanted)
@@ -63,6 +66,18 @@ pub fn is_sensitive(key: &str) -> bool {
                 .windows(wanted.len())
                 .any(|row| row.iter().zip(*wanted).all(|(word, wanted)| is(word, wanted)))
         })
+}
+
+/// Letters that every sensitive key of ASCII has in a row.
+const STEMS: [&[u8]; 6] =
+    [b"key", b"token", b"secret", b"password", b"subscription", b"connection"];
+
+/// Whether [`is_sensitive`] can be true of an ASCII key: told without taking it apart.
+pub(crate) fn may_be_sensitive(key: &[u8]) -> bool {
+    let begins = |rest: &[u8], stem: &[u8]| {
+        rest.get(..stem.len()).is_some_and(|head| head.eq_ignore_ascii_case(stem))
+    };
+    (0..key.len()).any(|at| STEMS.iter().any(|stem| begins(&key[at..], stem)))
 }
 
 fn words(key: &str) -> Vec<String> {

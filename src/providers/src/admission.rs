@@ -23,6 +23,7 @@ use crate::{Caller, Event, Reason};
 
 mod field;
 mod map;
+mod plain;
 mod sampling;
 
 use field::{Judged, judge, judge_undeclared};

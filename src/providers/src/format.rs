@@ -40,7 +40,7 @@ impl Format {
 
 /// Whether a text is a GUID and nothing else.
 pub(crate) fn is_guid(text: &str) -> bool {
-    let groups: Vec<&str> = text.split('-').collect();
+    let groups: Vec<&str> = text.split('-').take(6).collect();
     groups.len() == 5
         && groups.iter().zip([8, 4, 4, 4, 12]).all(|(group, length)| {
             group.len() == length && group.bytes().all(|b| b.is_ascii_hexdigit())
@@ -103,6 +103,10 @@ fn is_path(text: &str) -> bool {
 
 /// An IP address, with or without a port.
 fn is_address(text: &str) -> bool {
+    // Every address has one of them: most words need not be read as one.
+    if !text.contains(['.', ':']) {
+        return false;
+    }
     text.parse::<std::net::IpAddr>().is_ok() || text.parse::<std::net::SocketAddr>().is_ok()
 }
 

@@ -14,7 +14,7 @@ use crate::keys;
 use crate::wire::{field_len, open, push_bytes, push_pair, push_value};
 
 /// `LogRecord.observed_time_unix_nano`, 64 bits.
-const OBSERVED: u8 = 11 << 3 | 1;
+pub(super) const OBSERVED: u8 = 11 << 3 | 1;
 
 /// The bytes of the `LogRecord`, `Metric` or `Span` message: all but `candor.seq`.
 pub(super) fn encode(record: &Provided, stamp: &Stamp<'_>) -> Vec<u8> {
@@ -102,13 +102,13 @@ fn push_set(number: u8, set: Option<&Vec<Given>>, out: &mut Vec<u8>) {
 }
 
 /// A text, unless it is empty.
-fn push_text(number: u8, text: &str, out: &mut Vec<u8>) {
+pub(super) fn push_text(number: u8, text: &str, out: &mut Vec<u8>) {
     if !text.is_empty() {
         push_bytes(number, text.as_bytes(), out);
     }
 }
 
-fn push_stamp(number: u8, stamp: &Stamp<'_>, out: &mut Vec<u8>) {
+pub(super) fn push_stamp(number: u8, stamp: &Stamp<'_>, out: &mut Vec<u8>) {
     // As `push_pair`, without making a value of the id.
     let value = field_len(stamp.uid.len());
     open(number, field_len(keys::UID.len()) + field_len(value), out);

@@ -4,7 +4,6 @@
 //! - An id has exactly its length, a number is a number: no text fits what stands here.
 //! - What stands in no list is not copied; what a program says and nobody reads is counted.
 
-use super::Unfit;
 use crate::decode::DecodeError;
 use crate::wire::{Field, Held, Walk, are_varints, push_bytes};
 
@@ -144,12 +143,12 @@ pub(crate) fn point_attributes(data: u32) -> u8 {
 
 /// Copies what passes as it is, and shows every field to `other`; how many fields nobody reads. An id of
 /// another length is none.
-pub(super) fn copy(
-    message: &[u8],
+pub(super) fn copy<'a, E: From<DecodeError>>(
+    message: &'a [u8],
     shape: &Shape,
     out: &mut Vec<u8>,
-    other: &mut dyn FnMut(Field<'_>) -> Result<(), Unfit>,
-) -> Result<u32, Unfit> {
+    other: &mut dyn FnMut(Field<'a>) -> Result<(), E>,
+) -> Result<u32, E> {
     let cut = DecodeError::Truncated { part: "record" };
     let mut unread = 0;
     for field in Walk::over(message) {
@@ -162,7 +161,7 @@ pub(super) fn copy(
             Some(Message(inner)) => {
                 let Held::Bytes(bytes) = field.held else { return Err(cut.into()) };
                 let mut copied = Vec::new();
-                unread += copy(bytes, inner, &mut copied, &mut |_| Ok(()))?;
+                unread += copy::<E>(bytes, inner, &mut copied, &mut |_| Ok(()))?;
                 push_message(field.number, &copied, out);
             }
             Some(rule) if rule.fits(field.held) => out.extend_from_slice(field.raw),

@@ -5,9 +5,10 @@ use std::ops::Range;
 /// `accounts` are sorted longest first.
 pub(super) fn names(text: &str, accounts: &[String]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
-    let mut free_from = 0;
-    for (at, _) in text.char_indices() {
-        if at < free_from || text[..at].ends_with(is_word) {
+    let (mut free_from, mut is_inside) = (0, false);
+    for (at, letter) in text.char_indices() {
+        let was_inside = std::mem::replace(&mut is_inside, is_word(letter));
+        if at < free_from || was_inside {
             continue;
         }
         let Some(name) = accounts.iter().find(|name| is_here(&text[at..], name)) else { continue };

@@ -1,0 +1,159 @@
+//! A glance at a text: which findings it could hold at all, so that most texts are scanned by no
+//! finder.
+//!
+//! # Invariants
+//! - A hint is a necessary condition: where a finder finds something, the glance said that it may.
+//!   That it says so of more texts costs time and nothing else.
+
+use super::Finding;
+use crate::map;
+
+/// The fewest digits of a card number, and the separators of a MAC address.
+const CARD_DIGITS: usize = 13;
+const MAC_SEPARATORS: usize = 5;
+
+/// Whether a text could hold a finding of this kind. Names of accounts are the scrubber's to know.
+pub(super) fn may_hold(finding: Finding, text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let has = |number: usize, wanted: u8| {
+        bytes.iter().filter(|byte| **byte == wanted).nth(number - 1).is_some()
+    };
+    match finding {
+        Finding::PrivateKey => bytes.windows(5).any(|five| five == b"-----"),
+        Finding::Token => may_be_token(bytes) || may_be_assigned(bytes),
+        Finding::Email => bytes.contains(&b'@'),
+        Finding::Home => bytes.windows(2).any(|two| {
+            matches!(two[0], b'/' | b'\\')
+                && matches!(two[1].to_ascii_lowercase(), b'h' | b'u' | b'd' | b'r')
+        }),
+        Finding::Address => has(3, b'.') || has(2, b':'),
+        Finding::Mac => has(MAC_SEPARATORS, b':') || has(MAC_SEPARATORS, b'-'),
+        Finding::Card => longest_number(bytes) >= CARD_DIGITS,
+        Finding::Account => true,
+    }
+}
+
+/// The most digits in a row, or in groups with one blank or dash between them.
+fn longest_number(bytes: &[u8]) -> usize {
+    let (mut longest, mut digits, mut is_parted) = (0, 0, false);
+    for byte in bytes {
+        match byte {
+            b'0'..=b'9' => (digits, is_parted) = (digits + 1, false),
+            b' ' | b'-' if !is_parted => is_parted = true,
+            _ => digits = 0,
+        }
+        longest = longest.max(digits);
+    }
+    longest
+}
+
+/// A web token begins with `eyJ`; a credential follows `bearer` or `basic`.
+fn may_be_token(bytes: &[u8]) -> bool {
+    bytes.windows(3).any(|three| match three[0] {
+        b'e' => three == b"eyJ",
+        b'b' | b'B' => matches!(
+            [three[1].to_ascii_lowercase(), three[2].to_ascii_lowercase()],
+            [b'e', b'a'] | [b'a', b's']
+        ),
+        _ => false,
+    })
+}
+
+/// Whether a sign stands behind a key that may be sensitive, as `secret::assigned` reads it.
+fn may_be_assigned(bytes: &[u8]) -> bool {
+    let signs = bytes.iter().enumerate().filter(|(_, byte)| matches!(byte, b'=' | b':'));
+    signs.into_iter().any(|(at, _)| map::may_be_sensitive(key_before(&bytes[..at])))
+}
+
+/// The key in front of a sign: there may be blanks, and before them quotes, in between.
+fn key_before(before: &[u8]) -> &[u8] {
+    let end = before.iter().rposition(|b| *b != b' ').map_or(0, |at| at + 1);
+    let end = before[..end].iter().rposition(|b| !matches!(b, b'"' | b'\'')).map_or(0, |at| at + 1);
+    let is_key = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    let start = before[..end].iter().rposition(|b| !is_key(b)).map_or(0, |at| at + 1);
+    &before[start..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::{Finding, Scrubber};
+    use super::*;
+
+    #[test]
+    fn a_line_of_an_ordinary_log_gives_no_hint() {
+        let line = "waited for the stock service: request 9e3779b97f4a7c15, attempt 2, shard 5";
+        let hinted = |finding: &Finding| *finding != Finding::Account && may_hold(*finding, line);
+        assert_eq!(Finding::ALL.iter().find(|finding| hinted(finding)), None);
+    }
+
+    /// Pieces of what finders look for, among others.
+    fn text() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            prop::sample::select(vec![
+                "@",
+                ".",
+                ":",
+                "::",
+                "/",
+                "\\",
+                "=",
+                "-",
+                "_",
+                " ",
+                "\"",
+                "'",
+                "/home/",
+                "/ROOT",
+                "\\Users\\",
+                "/documents and settings/",
+                "10.0.0.1",
+                "fe80::1",
+                "4111",
+                "11111111",
+                "-----BEGIN ",
+                "PRIVATE KEY",
+                "-----",
+                "Bearer",
+                "BASIC",
+                "eyJ",
+                "token",
+                "apiKey",
+                "API_KEY",
+                "passwords",
+                "connectionString",
+                "connection",
+                "string",
+                "secret",
+                "subscription",
+                "\u{e4}",
+                "\u{212a}",
+                "aa",
+                "ff",
+                "0",
+                "\n",
+                "=x",
+                ": y",
+                "x.y",
+            ])
+            .prop_map(str::to_owned),
+            "[a-zA-Z0-9]{1,9}",
+            any::<String>(),
+        ];
+        prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn where_a_finder_finds_something_there_was_a_hint(text in text()) {
+            for finding in Finding::ALL {
+                if !Scrubber::default().find(finding, &text).is_empty() {
+                    prop_assert!(may_hold(finding, &text), "{finding:?} in {text:?}");
+                }
+            }
+        }
+    }
+}
