@@ -20,6 +20,8 @@ mod home;
 mod mail;
 mod secret;
 
+use hints::Hints;
+
 /// Text is cut here, at a character boundary.
 pub const MAX_TEXT_BYTES: usize = 1024;
 
@@ -128,14 +130,16 @@ impl Scrubber {
     #[must_use]
     pub fn clean<'a>(&self, text: &'a str, counts: &mut Counts) -> Cow<'a, str> {
         let mut clean = Cow::Borrowed(text);
+        let mut hints = Hints::of(text);
         for finding in Finding::ALL {
-            if !self.may_hold(finding, &clean) {
+            if !self.may_hold(finding, hints, &clean) {
                 continue;
             }
             let found = self.find(finding, &clean);
             counts.0[finding as usize] += found.len() as u64;
             if !found.is_empty() {
                 clean = Cow::Owned(replace(&clean, &found, finding.placeholder()));
+                hints = Hints::of(&clean);
             }
         }
         match clean {
@@ -150,16 +154,16 @@ impl Scrubber {
     /// Whether a text would come out as it is: for who would rather not clean what is clean.
     #[must_use]
     pub fn leaves(&self, text: &str) -> bool {
-        text.len() <= MAX_TEXT_BYTES
-            && Finding::ALL
-                .into_iter()
-                .all(|finding| !self.may_hold(finding, text) || self.find(finding, text).is_empty())
+        let hints = Hints::of(text);
+        let is_found =
+            |finding| self.may_hold(finding, hints, text) && !self.find(finding, text).is_empty();
+        text.len() <= MAX_TEXT_BYTES && !Finding::ALL.into_iter().any(is_found)
     }
 
-    fn may_hold(&self, finding: Finding, text: &str) -> bool {
+    fn may_hold(&self, finding: Finding, hints: Hints, text: &str) -> bool {
         match finding {
             Finding::Account => !self.accounts.is_empty(),
-            _ => hints::may_hold(finding, text),
+            _ => hints.may_hold(finding, text),
         }
     }
 
