@@ -40,6 +40,7 @@
 mod books;
 mod command;
 mod commit;
+mod company;
 mod damage;
 mod dead;
 mod error;

@@ -87,6 +87,11 @@ impl Linger {
         Some(if at_once { Duration::ZERO } else { due.saturating_duration_since(Instant::now()) })
     }
 
+    /// How many callers wait for the commit.
+    pub(crate) fn callers(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Everything that waits, most valuable first, then by what may share a row; the order of
     /// arrival within.
     pub(crate) fn sorted(&self) -> Vec<&Draft> {

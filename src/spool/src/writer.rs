@@ -21,6 +21,7 @@ use tokio::sync::watch;
 
 use crate::command::{Command, Done, Envelope};
 use crate::commit::Group;
+use crate::company::Company;
 use crate::damage::StoreError;
 use crate::error::SpoolError;
 use crate::ledger::{Ledger, LossBound};
@@ -46,6 +47,7 @@ pub(crate) struct Writer {
     linger: Linger,
     /// Drafts that were ever taken in.
     taken: u64,
+    company: Company,
     ceiling: Level,
     commands: Receiver<Envelope>,
     ledger: watch::Sender<Ledger>,
@@ -70,6 +72,7 @@ impl Writer {
             press: Press::new(framing),
             linger: Linger::default(),
             taken: 0,
+            company: Company::default(),
             ceiling: Level::Full,
             commands,
             ledger,
@@ -198,18 +201,30 @@ impl Writer {
 
     /// Takes drafts in, and with them all appends that are waiting in the queue already.
     fn append(&mut self, first: Command) -> Flow {
+        let began = Instant::now();
         let mut after = self.take(first);
         while self.linger.is_due() && !self.linger.is_full() && after.is_none() {
-            match self.commands.try_recv() {
-                Ok(next) => after = self.take(next.command),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-            }
+            let Some(next) = self.another(began) else { break };
+            after = self.take(next.command);
         }
         if self.linger.is_due() {
             // Whoever waits has been answered, and what lingers stays where it was refused.
             let _ = self.commit();
         }
         after.map_or(Flow::Continue(()), |command| self.obey(command))
+    }
+
+    /// What is in the queue already, or comes while the commit that began then waits for company.
+    fn another(&self, began: Instant) -> Option<Envelope> {
+        match self.commands.try_recv() {
+            Ok(next) => Some(next),
+            Err(TryRecvError::Disconnected) => None,
+            Err(TryRecvError::Empty) => {
+                let until = self.company.until(self.linger.callers(), began)?;
+                let wait = until.checked_duration_since(Instant::now())?;
+                self.commands.recv_timeout(wait).ok()
+            }
+        }
     }
 
     /// Lets in what the ceiling lets in; another command is given back.
@@ -262,7 +277,10 @@ impl Writer {
         }
         let outcome = self.settle_doubt().and_then(|()| self.commit_group());
         let waiting = match &outcome {
-            Ok(()) => self.linger.committed(),
+            Ok(()) => {
+                self.company.committed(self.linger.callers());
+                self.linger.committed()
+            }
             Err(error) => {
                 tracing::warn!(%error, "what lingers stays in memory");
                 self.linger.refused(self.store.place.settings.linger.max(PAUSE))
