@@ -61,7 +61,7 @@ pub(crate) async fn dead_letters(spool: &Spool) -> Result<DeadRecords, Refusal> 
 
 fn dead(letter: DeadLetter) -> DeadRecord {
     let decoded = candor_otlp::decode_frame(letter.kind, &letter.bytes);
-    let content = |record| Value::Object(candor_otlp::json::to_json(&record));
+    let content = |record| Value::Object(candor_otlp::json::to_json_with_ids(&record));
     DeadRecord {
         seq: letter.seq,
         level: letter.level.number(),

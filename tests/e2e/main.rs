@@ -8,6 +8,8 @@ mod api;
 mod bad_input;
 #[cfg(target_os = "linux")]
 mod changes;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod clock;
 mod delivery;
 mod diagnosis;
 mod emit;
@@ -40,6 +42,7 @@ mod scrape;
 #[cfg(target_os = "linux")]
 mod silence;
 mod steering;
+mod stopped;
 #[cfg(unix)]
 mod strangers;
 #[cfg(unix)]

@@ -11,6 +11,7 @@ use serde_json::Value;
 use self::server::{Authority, Behaviour, Leaf, Reply, Request, Server, answer, bytes};
 use crate::delivery::assert_balanced;
 
+mod dead;
 mod server;
 
 const NOW: std::ops::Range<i32> = 2020..2080;

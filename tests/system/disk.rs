@@ -1,5 +1,6 @@
-//! The real agent on a disk that fills up, and on one that the kernel makes read-only: it keeps
-//! running, delivers what it holds, counts what it could not keep, and recovers without a human.
+//! The real agent on a disk that fills up, on one that does not answer for a while, and on one that the
+//! kernel makes read-only, as it does after an error (a `mount -o remount,ro` is refused while the agent has
+//! its files open): it keeps running, delivers what it holds, counts what it could not keep, and recovers without a human.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -37,6 +38,22 @@ impl Mount {
             while file.write_all(&vec![0x5a; size]).is_ok() {}
         }
         path
+    }
+}
+
+/// A file system that answers no write until this is dropped; what reads from memory goes on.
+struct Frozen<'a>(&'a Mount);
+
+impl<'a> Frozen<'a> {
+    fn new(mount: &'a Mount) -> Self {
+        assert!(done("fsfreeze", &["-f", mount.0.to_str().unwrap()]));
+        Self(mount)
+    }
+}
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        let _ = done("fsfreeze", &["-u", self.0.0.to_str().unwrap()]);
     }
 }
 
@@ -152,19 +169,54 @@ fn the_owner_switches_it_off_on_a_disk_without_a_free_block() {
 }
 
 #[test]
-fn a_file_system_that_turns_read_only_costs_what_comes_meanwhile_and_nothing_else() {
+fn a_disk_that_does_not_answer_stops_nothing_and_what_lingers_is_in_the_loss_bound() {
     let collector = Collector::start();
     let mut agent = Agent::prepare(&settings(&collector));
     let state = agent.root().join("var/lib/candor");
+    let Some(mount) = ext4(&agent, &state) else { return };
+    agent.run();
+    eventually("it delivers", || (count(&agent.status(), "uploaded") > 20).then_some(()));
+    let frozen = Frozen::new(&mount);
+    // It answers, commits nothing, and says what a power cut would cost: more and more.
+    let bound = |status: &Value| status["spool"]["loss_bound"]["events"].as_u64().unwrap();
+    let first = agent.status();
+    let last = eventually("the loss bound grows", || {
+        let status = agent.status();
+        balanced(&status);
+        let seconds = status["spool"]["loss_bound"]["seconds"].as_f64()?;
+        (bound(&status) > bound(&first) + 20 && seconds > 6.0).then_some(status)
+    });
+    drop(frozen);
+    eventually("what lingered is committed and sent", || {
+        let sent = count(&agent.status(), "uploaded");
+        (sent >= count(&last, "generated") + bound(&last)).then_some(())
+    });
+    agent.settle();
+    agree(&agent, &collector);
+    let status = agent.status();
+    assert_eq!((count(&status, "dropped"), count(&status, "refused")), (0, 0), "{status}");
+    assert_eq!(agent.ctl(&["audit"]).code, Some(0));
+    agent.kill();
+}
+
+/// An ext4 file system of its own for an agent's state, that turns read-only at an error; `None` where
+/// this user or this host has none.
+fn ext4(agent: &Agent, state: &Path) -> Option<Mount> {
     let image = agent.path("image");
     File::create(&image).unwrap().set_len(32 << 20).unwrap();
     let image = image.to_str().unwrap();
     let made = done("mkfs.ext4", &["-q", "-F", "-e", "remount-ro", image]);
-    let mount = Mount::make(&["-o", "loop,errors=remount-ro", image], &state);
-    let Some(mount) = mount.filter(|_| made) else {
-        assert!(!need("root, mount, mkfs.ext4 and a loop device", false));
-        return;
-    };
+    let mount = Mount::make(&["-o", "loop,errors=remount-ro", image], state);
+    let mount = mount.filter(|_| made);
+    need("root, mount, mkfs.ext4 and a loop device", mount.is_some()).then_some(mount).flatten()
+}
+
+#[test]
+fn a_file_system_that_turns_read_only_costs_what_comes_meanwhile_and_nothing_else() {
+    let collector = Collector::start();
+    let mut agent = Agent::prepare(&settings(&collector));
+    let state = agent.root().join("var/lib/candor");
+    let Some(mount) = ext4(&agent, &state) else { return };
     agent.run();
     eventually("it delivers", || (count(&agent.status(), "uploaded") > 20).then_some(()));
     // What the kernel does after an error of the disk.

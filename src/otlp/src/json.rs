@@ -39,6 +39,15 @@ pub fn to_json(record: &DecodedRecord) -> Map<String, Json> {
     object
 }
 
+/// The same, with the number and the id that a sealed record has; null where it has none.
+#[must_use]
+pub fn to_json_with_ids(record: &DecodedRecord) -> Map<String, Json> {
+    let mut object = to_json(record);
+    object.insert("seq".to_owned(), record.seq.into());
+    object.insert("uid".to_owned(), record.uid.as_deref().into());
+    object
+}
+
 /// Attributes as an object; of two with one key the later counts.
 #[must_use]
 pub fn attributes(pairs: &[(String, Value)]) -> Json {

@@ -140,7 +140,8 @@ fn record(letter: DeadLetter) -> DeadRecord {
 /// A frame in words; null where it cannot be read.
 fn content(kind: Kind, frame: &[u8]) -> Value {
     let decoded = candor_otlp::decode_frame(kind, frame);
-    decoded.map_or(Value::Null, |record| Value::Object(candor_otlp::json::to_json(&record)))
+    decoded
+        .map_or(Value::Null, |record| Value::Object(candor_otlp::json::to_json_with_ids(&record)))
 }
 
 fn list(letters: &[DeadRecord]) -> Shown {
