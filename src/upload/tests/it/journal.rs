@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use candor_journal::{Ending, Entry, Fate, Journal, Look};
-use candor_model::{Kind, Level};
+use candor_model::{Draft, Kind, Level};
+use candor_spool::Urgency;
 use candor_upload::State;
+use tokio::sync::mpsc;
 
-use crate::bench::Bench;
-use crate::server::{Reply, Seen, answer, ok};
+use crate::bench::{Bench, draft};
+use crate::server::{Reply, Seen, Server, answer, ok};
 
 /// Entries with their bodies, oldest first.
 fn entries(journal: &Journal) -> Vec<(Entry, Vec<u8>)> {
@@ -47,77 +49,134 @@ fn of_runs(entry: &Entry) -> Vec<u64> {
     entry.request.runs.iter().flat_map(|run| run.first..=run.last()).collect()
 }
 
-/// 413 for what is large, 400 for what is poisoned, now and then 503, and a broken connection.
-fn moody(replies: &Arc<Mutex<Vec<u16>>>) -> impl Fn(&Seen) -> Reply + Send + Sync + 'static {
-    let (count, replies) = (AtomicUsize::new(0), Arc::clone(replies));
+/// What the server did with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Did {
+    Answered(u16),
+    /// It closed the connection, without a word or in the middle of its answer.
+    Left,
+}
+
+/// 413 for what is large, 400 for what is poisoned; now and then 503, and an answer that never comes or breaks off.
+fn moody(did: &Arc<Mutex<Vec<Did>>>) -> impl Fn(&Seen) -> Reply + Send + Sync + 'static {
+    let (count, all) = (AtomicUsize::new(0), Arc::clone(did));
     move |seen| {
         let number = count.fetch_add(1, Ordering::SeqCst);
         let is_poisoned = seen.names().iter().any(|name| name.starts_with("poison"));
-        let status = match () {
-            () if seen.body.len() > 6000 => 413,
-            () if number % 41 == 5 => 503,
-            () if number % 43 == 7 => 0,
-            () if is_poisoned => 400,
-            () => 200,
+        let did = match () {
+            () if seen.body.len() > 4000 => Did::Answered(413),
+            () if number % 41 == 5 => Did::Answered(503),
+            () if number % 43 == 7 => Did::Left,
+            () if is_poisoned => Did::Answered(400),
+            () => Did::Answered(200),
         };
-        replies.lock().unwrap().push(status);
-        if status == 0 { Reply::Close(Vec::new()) } else { answer(status, "", b"") }
+        all.lock().unwrap().push(did);
+        match did {
+            Did::Answered(status) => answer(status, "Retry-After: 0\r\n", b""),
+            Did::Left if number.is_multiple_of(2) => Reply::Close(Vec::new()),
+            Did::Left => Reply::Close(b"HTTP/1.1 200 Words\r\nContent-Le".to_vec()),
+        }
     }
 }
 
-#[tokio::test]
-async fn hundreds_of_requests_stand_in_the_journal_as_they_were_received() {
-    if std::env::var_os("CANDOR_LONG").is_none() {
-        eprintln!("skipped: minutes of back-off; CANDOR_LONG=1 runs it");
+/// Rows of one record each, of which no two fit into a request, and now and then one that holds a poisoned record.
+fn rows() -> Vec<Draft> {
+    let row = |row: usize| {
+        let kind = if row.is_multiple_of(3) { Kind::Metric } else { Kind::Log };
+        let names = match row % 100 {
+            50 => vec!["before".to_owned(), format!("poison {row}"), "after".to_owned()],
+            _ => vec![noise(row, 2100)],
+        };
+        // A boot of its own makes a row of its own.
+        let boot: Arc<str> = format!("boot {row}").into();
+        let of = move |name: String| Draft {
+            boot: Arc::clone(&boot),
+            ..draft(kind, Level::Enhanced, &name)
+        };
+        names.into_iter().map(of)
+    };
+    (0..1000).flat_map(row).collect()
+}
+
+/// Sends everything; whatever went wrong goes again at once.
+async fn drain(bench: &mut Bench, server: &Server) {
+    // Somebody who tells lost ranges: there are none to tell.
+    let (_, nobody) = mpsc::channel(1);
+    let mut asked = std::mem::replace(&mut bench.gaps, nobody);
+    let telling = tokio::spawn(async move {
+        while let Some(done) = asked.recv().await {
+            let _gone = done.send(());
+        }
+    });
+    for turn in 0.. {
+        // Some of it is cut in the middle of its body.
+        server.cuts(usize::from(turn % 3 == 0));
+        if bench.flush().await.drained {
+            break;
+        }
+        assert!(turn < 300, "{:?}", bench.status.borrow());
+    }
+    telling.abort();
+}
+
+/// An entry is the request that was received: its bytes, its records, to whom it went and what came back.
+fn compare((entry, body): &(Entry, Vec<u8>), seen: &Seen, did: Option<Did>, port: u16) {
+    let number = entry.number;
+    let ending = match did {
+        Some(Did::Answered(status)) => Ending::Answered { status },
+        Some(Did::Left) | None => Ending::Lost,
+    };
+    assert_eq!(entry.outcome.as_ref().unwrap().ending, ending, "entry {number}");
+    let path = seen.line.split(' ').nth(1).unwrap();
+    assert_eq!(entry.request.endpoint, format!("https://localhost:{port}{path}"));
+    assert_eq!((entry.request.tls.as_str(), entry.request.encoding.as_str()), ("1.3", "zstd"));
+    if seen.is_cut {
+        assert!(body.starts_with(&seen.sent) && body.len() / 2 == seen.wire, "entry {number}");
         return;
     }
-    let replies = Arc::default();
-    let (bench, server) = Bench::with_server(moody(&replies)).await;
-    for row in 0..1000 {
-        let mut names = vec![noise(row, 2500)];
-        if row % 100 == 50 {
-            names = vec!["before".into(), format!("poison {row}"), "after".into()];
-        }
-        let kind = if row % 3 == 0 { Kind::Metric } else { Kind::Log };
-        bench.keep(kind, Level::Enhanced, &names).await;
-    }
-    let (mut cut, mut flushes) = (0, 0);
-    while !bench.flush().await.drained {
-        // What broke is tried again at once; some of that is cut in the middle.
-        cut += usize::from(flushes % 3 == 0);
-        server.cuts(usize::from(flushes % 3 == 0));
-        flushes += 1;
-        assert!(flushes < 300, "{:?}", bench.status.borrow());
-    }
+    assert!(*body == seen.sent, "the body of entry {number} is not what was received");
+    assert_eq!(of_runs(entry), sequence(seen), "entry {number}");
+}
+
+#[tokio::test]
+async fn a_thousand_requests_stand_in_the_journal_byte_for_byte_as_they_were_received() {
+    let did = Arc::default();
+    let (mut bench, server) = Bench::with_server(moody(&did)).await;
+    bench.spool.append(rows(), Urgency::Now).await.unwrap();
+    let records = bench.ledger().await.generated;
+    drain(&mut bench, &server).await;
+
     let (entries, seen) = (entries(&bench.journal), server.seen());
-    assert!(seen.len() >= 300 && cut >= 1, "{} requests, {cut} cut", seen.len());
-    let statuses = replies.lock().unwrap().clone();
-    let mut received = seen.iter().zip(statuses).peekable();
-    let mut unseen = 0;
-    for (entry, body) in &entries {
-        let outcome = entry.outcome.as_ref().unwrap();
-        let ending = |status| match status {
-            0 => Ending::Lost,
-            status => Ending::Answered { status },
-        };
-        // What was cut went again with the same bytes: it is known by its outcome.
-        let is_this =
-            |&(seen, status): &(&Seen, u16)| seen.sent == *body && ending(status) == outcome.ending;
-        if !received.peek().is_some_and(is_this) {
-            assert_eq!(outcome.ending, Ending::Lost, "{entry:?}");
-            unseen += 1;
-            continue;
-        }
-        let (seen, _) = received.next().unwrap();
-        assert_eq!(of_runs(entry), sequence(seen), "entry {}", entry.number);
-        let path = seen.line.split(' ').nth(1).unwrap();
-        assert_eq!(entry.request.endpoint, format!("https://localhost:{}{path}", server.port));
-        assert_eq!((entry.request.tls.as_str(), entry.request.encoding.as_str()), ("1.3", "zstd"));
+    assert!(seen.len() >= 1000, "only {} requests", seen.len());
+    let numbers: Vec<u64> = entries.iter().map(|(entry, _)| entry.number).collect();
+    assert_eq!(numbers, (1..=seen.len() as u64).collect::<Vec<_>>(), "each once, in order");
+    let did = did.lock().unwrap().clone();
+    let mut answers = did.iter().copied();
+    for (entry, seen) in entries.iter().zip(&seen) {
+        let did = if seen.is_cut { None } else { answers.next() };
+        compare(entry, seen, did, server.port);
     }
-    assert!(received.next().is_none(), "the server received what the journal does not have");
-    assert!(unseen >= cut, "{unseen} were not received whole, {cut} were cut");
-    let refused = entries.iter().filter(|(entry, _)| entry.fate() == Fate::Refused).count();
-    assert_eq!(refused, 10, "each poisoned record alone");
+
+    // There were splits and retries among them, and everything came through once.
+    let count = |what: Did| did.iter().filter(|did| **did == what).count();
+    let cut = seen.iter().filter(|seen| seen.is_cut).count();
+    let split = |(entry, _): &&(Entry, Vec<u8>)| {
+        entry.request.records() > 1
+            && entry
+                .outcome
+                .as_ref()
+                .is_some_and(|told| matches!(told.ending, Ending::Answered { status: 400 | 413 }))
+    };
+    let splits = entries.iter().filter(split).count();
+    assert!(count(Did::Answered(413)) >= 3 && splits >= 13, "{splits} splits");
+    assert!(count(Did::Answered(503)) >= 10 && count(Did::Left) >= 10 && cut >= 5, "{cut} cut");
+    let again = seen.windows(2).filter(|pair| pair[1].sent.starts_with(&pair[0].sent)).count();
+    assert!(again >= 20, "{again} went again as they were");
+    let of = |fate| {
+        let with = entries.iter().filter(move |(entry, _)| entry.fate() == fate);
+        with.map(|(entry, _)| entry.request.records()).sum::<u64>()
+    };
+    assert_eq!((of(Fate::Refused), of(Fate::Taken)), (10, records - 10));
     let verdict = bench.journal.reader().unwrap().verify().unwrap();
     assert!(verdict.is_sound() && verdict.holes == 0, "{verdict:?}");
     assert_eq!(verdict.entries, entries.len() as u64);

@@ -29,6 +29,8 @@ pub(crate) struct Seen {
     pub(crate) is_one_frame: bool,
     /// As it came, byte for byte.
     pub(crate) sent: Vec<u8>,
+    /// We broke the connection in the middle of it: `sent` is what had come, and it has no `body`.
+    pub(crate) is_cut: bool,
 }
 
 impl Seen {
@@ -185,6 +187,10 @@ impl Server {
     async fn serve(&self, number: usize, stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
         loop {
             let seen = match request(number, stream, &self.cuts).await {
+                Ok(Some(seen)) if seen.is_cut => {
+                    self.seen.lock().unwrap().push(seen);
+                    return;
+                }
                 Ok(Some(seen)) => seen,
                 Ok(None) => return,
                 Err(_) => {
@@ -236,13 +242,15 @@ async fn request(
         wire: 0,
         is_one_frame: false,
         sent: Vec::new(),
+        is_cut: false,
     };
     let mut body = vec![0; seen.header("content-length").unwrap_or("0").parse().unwrap()];
     let is_cut = cuts.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
     if is_cut.is_ok() {
         let half = body.len() / 2;
-        stream.read_exact(&mut body[..half]).await?;
-        return Err(std::io::ErrorKind::ConnectionAborted.into());
+        body.truncate(half);
+        stream.read_exact(&mut body).await?;
+        return Ok(Some(Seen { wire: half, sent: body, is_cut: true, ..seen }));
     }
     stream.read_exact(&mut body).await?;
     seen.wire = body.len();
