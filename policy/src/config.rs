@@ -363,7 +363,7 @@ fn read_spool(config: &mut Config, section: &mut Section<'_, '_, '_>) {
 
 fn read_journal(config: &mut Config, section: &mut Section<'_, '_, '_>) {
     let journal = &mut config.journal;
-    journal.max_bytes = section.bytes("max_bytes").unwrap_or(journal.max_bytes);
+    journal.max_bytes = section.bytes_or_none("max_bytes").unwrap_or(journal.max_bytes);
     journal.max_age = section.duration("max_age").unwrap_or(journal.max_age);
 }
 

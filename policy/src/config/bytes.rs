@@ -1,7 +1,7 @@
 //! Sizes in `agent.toml`: a number and a unit, such as `64MiB`.
 //!
 //! # Invariants
-//! - A size is never zero; a text always carries its unit.
+//! - A size is zero only where zero means none; a text always carries its unit.
 
 /// Units with their size in bytes.
 const UNITS: [(&str, u64); 9] = [
@@ -24,6 +24,14 @@ const LARGEST: u64 = i64::MAX as u64;
 /// # Errors
 /// What is wrong and what to write.
 pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    match parse_bytes_or_none(text)? {
+        0 => Err(format!("\"{text}\" is zero: write at least \"1B\"")),
+        bytes => Ok(bytes),
+    }
+}
+
+/// The same of a size that may be zero.
+pub(super) fn parse_bytes_or_none(text: &str) -> Result<u64, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let size = UNITS
@@ -31,13 +39,9 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
         .find(|(name, _)| *name == unit)
         .and_then(|(_, size)| number.parse::<u64>().ok()?.checked_mul(size))
         .filter(|bytes| *bytes <= LARGEST);
-    match size {
-        Some(0) => Err(format!("\"{text}\" is zero: write at least \"1B\"")),
-        Some(bytes) => Ok(bytes),
-        None => Err(format!(
-            "\"{text}\" is no size: write a number and B, KiB, MiB or GiB, such as \"64MiB\""
-        )),
-    }
+    size.ok_or_else(|| {
+        format!("\"{text}\" is no size: write a number and B, KiB, MiB or GiB, such as \"64MiB\"")
+    })
 }
 
 #[cfg(test)]
@@ -58,5 +62,7 @@ mod tests {
         for text in ["", "64", "MiB", "0MiB", "-1MiB", "64 MiB", "64mib", "99999999TiB", "1.5GiB"] {
             assert!(parse_bytes(text).is_err(), "{text}");
         }
+        assert_eq!(parse_bytes_or_none("0B"), Ok(0));
+        assert!(parse_bytes_or_none("0").is_err());
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
-use super::bytes::parse_bytes;
+use super::bytes::{parse_bytes, parse_bytes_or_none};
 use super::duration::parse_duration;
 use crate::address::Url;
 use crate::document::{Entry, entries, raw};
@@ -77,9 +77,18 @@ impl<'a, 'f, 't> Section<'a, 'f, 't> {
 
     /// A size in bytes; a bare number counts as bytes.
     pub(super) fn bytes(&mut self, key: &'static str) -> Option<u64> {
+        self.size(key, parse_bytes)
+    }
+
+    /// A size in bytes, of which zero means none.
+    pub(super) fn bytes_or_none(&mut self, key: &'static str) -> Option<u64> {
+        self.size(key, parse_bytes_or_none)
+    }
+
+    fn size(&mut self, key: &'static str, parse: fn(&str) -> Result<u64, String>) -> Option<u64> {
         self.take(key, |raw, _| match raw {
-            Raw::Text(text) => parse_bytes(text),
-            Raw::Integer(number) => parse_bytes(&format!("{number}B")),
+            Raw::Text(text) => parse(text),
+            Raw::Integer(number) => parse(&format!("{number}B")),
             other => Err(format!("{other} is no size: write a text such as \"64MiB\"")),
         })
     }

@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //! - [`begin`](Journal::begin) never fails: what cannot be written down is counted as a hole and told by a
-//!   record as soon as one can be written.
+//!   record before the next request that can be written.
 //! - The lock is held for the time of a write and an fsync; nothing is read under it, but at the first request.
 //!
 //! On failure: a hole, and a warning once until a record is written again.
@@ -52,6 +52,19 @@ struct Missed {
     reason: String,
 }
 
+/// How a journal stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// Most bytes that it may take; 0 keeps nothing.
+    pub max_bytes: u64,
+    /// Bytes that it takes; `None` before the first request since the start.
+    pub bytes: Option<u64>,
+    /// Requests since the start that left and could not be written down.
+    pub holes: u64,
+    /// Why the last request could not be written down; `None` once one could be.
+    pub trouble: Option<String>,
+}
+
 /// A request on its way; what became of it is told by [`Journal::end`].
 #[derive(Debug)]
 #[must_use = "its outcome is to be told"]
@@ -75,9 +88,22 @@ impl Journal {
         Self(Arc::new(Shared { dir: Reader::dir(state_dir), inner: Mutex::new(inner) }))
     }
 
-    /// Takes other bounds, which count from the next request on.
-    pub fn configure(&self, bounds: Bounds) {
-        self.inner().bounds = bounds;
+    /// Takes other bounds; whether they are others. What is beyond them goes when the journal is
+    /// [tidied](Self::tidy), or with the next request. Touches no file.
+    pub fn configure(&self, bounds: Bounds) -> bool {
+        std::mem::replace(&mut self.inner().bounds, bounds) != bounds
+    }
+
+    /// How it stands. Touches no file.
+    #[must_use]
+    pub fn state(&self) -> State {
+        let inner = self.inner();
+        State {
+            max_bytes: inner.bounds.max_bytes,
+            bytes: inner.tail.as_ref().map(Tail::bytes),
+            holes: inner.holes,
+            trouble: inner.missed.as_ref().map(|missed| missed.reason.clone()),
+        }
     }
 
     /// Writes a request down and waits until the disk has it: before its first byte leaves. Blocks for an
@@ -113,19 +139,22 @@ impl Journal {
         self.inner().flying.as_ref().and_then(|(number, _)| *number)
     }
 
-    /// Lets go what is older than it may become. Before the first request only names and times of files are
-    /// looked at.
+    /// Lets go what is beyond the bounds. Before the first request only names, lengths and times of files
+    /// are looked at.
     pub fn tidy(&self, now: SystemTime) {
         let mut inner = self.inner();
         let bounds = inner.bounds;
+        if bounds.max_bytes == 0 {
+            inner.end_chain();
+        }
         let tidied = match &mut inner.tail {
-            Some(tail) => tail.forget_old(bounds, millis(now)),
-            None => forget_unopened(&self.0.dir, now.checked_sub(bounds.max_age)),
+            Some(tail) => tail.fit(bounds, millis(now)),
+            None => forget_unopened(&self.0.dir, bounds, now),
         };
         if let Err(error) = tidied {
             tracing::warn!(
                 error = chain(&error),
-                "what is too old for the journal could not be removed"
+                "what is beyond the journal's bounds could not be removed"
             );
         }
     }
@@ -147,8 +176,7 @@ impl Journal {
     /// [`JournalError::Remove`]; what is left can be cleared again.
     pub fn clear(&self) -> Result<(), JournalError> {
         let mut inner = self.inner();
-        inner.take_tail();
-        (inner.missed, inner.owed) = (None, None);
+        inner.end_chain();
         inner.flying = inner.flying.take().map(|(_, runs)| (None, runs));
         Self::clear_in(&self.0.dir)
     }
@@ -209,12 +237,12 @@ impl Inner {
         }
         let now = millis(request.time);
         let bounds = self.bounds;
-        let opened = self.tail(dir, now).map(drop);
-        self.catch_up();
-        let written = opened.and_then(|()| {
+        let room = self.tail(dir, now).and_then(|tail| tail.make_room(bounds, now, body.len()));
+        let written = room.and_then(|()| {
+            self.catch_up();
             let tail = self.tail(dir, now)?;
             let number = tail.next;
-            tail.append_request(bounds, &RequestFacts::from(request), (now, body))?;
+            tail.append_request(&RequestFacts::from(request), body)?;
             Ok(number)
         });
         written.map_err(|error| self.miss(now, chain(&error))).ok()
@@ -230,8 +258,10 @@ impl Inner {
         })
     }
 
-    fn take_tail(&mut self) {
+    /// What stands is about to be removed: nothing of it is gone on with.
+    fn end_chain(&mut self) {
         self.fsyncs += self.tail.take().map_or(0, |tail| tail.fsyncs);
+        (self.missed, self.owed) = (None, None);
     }
 
     fn miss(&mut self, time: u64, reason: String) {
@@ -243,10 +273,10 @@ impl Inner {
         }
         let missed = self.missed.get_or_insert_with(|| {
             tracing::warn!(reason, "what leaves cannot be written into the journal");
-            Missed { count: 0, first, time, reason }
+            Missed { count: 0, first, time, reason: String::new() }
         });
         missed.count += 1;
-        missed.time = time;
+        (missed.time, missed.reason) = (time, reason);
     }
 
     /// Writes what is owed from before. What cannot be written is owed on.
@@ -280,15 +310,22 @@ impl Inner {
     }
 }
 
-/// Removes segments that were last written before a time.
-fn forget_unopened(dir: &Path, oldest: Option<SystemTime>) -> Result<(), JournalError> {
-    let Some(oldest) = oldest else { return Ok(()) };
-    for number in segment::list(dir)? {
-        let path = segment::path(dir, number);
-        let written = std::fs::metadata(&path).and_then(|facts| facts.modified());
-        if written.is_ok_and(|written| written < oldest) {
-            std::fs::remove_file(&path).map_err(|source| JournalError::Remove { path, source })?;
+/// Removes the oldest segments, as long as they are beyond the bounds.
+fn forget_unopened(dir: &Path, bounds: Bounds, now: SystemTime) -> Result<(), JournalError> {
+    let oldest = now.checked_sub(bounds.max_age);
+    let facts = |number: &u64| std::fs::metadata(segment::path(dir, *number)).ok();
+    let segments = segment::list(dir)?;
+    let mut bytes: u64 = segments.iter().filter_map(facts).map(|facts| facts.len()).sum();
+    for number in segments {
+        let Some(facts) = facts(&number) else { continue };
+        let written = facts.modified().ok();
+        let is_old = written.zip(oldest).is_some_and(|(written, oldest)| written < oldest);
+        if !is_old && bytes <= bounds.max_bytes {
+            break;
         }
+        let path = segment::path(dir, number);
+        std::fs::remove_file(&path).map_err(|source| JournalError::Remove { path, source })?;
+        bytes -= facts.len();
     }
     Ok(())
 }

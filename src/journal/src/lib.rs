@@ -42,6 +42,6 @@ mod walk;
 pub use bounds::Bounds;
 pub use entry::{Ending, Entry, Fate, Hole, Outcome, Request, Run};
 pub use error::JournalError;
-pub use journal::{Flight, Journal};
-pub use reader::{Look, Reader};
+pub use journal::{Flight, Journal, State};
+pub use reader::{Look, Mark, Reader};
 pub use verify::Verdict;

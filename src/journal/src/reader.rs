@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::entry::{Entry, Hole, HoleFacts, Outcome, OutcomeFacts, RequestFacts, StartFacts, time};
 use crate::error::JournalError;
@@ -25,6 +26,14 @@ pub struct Reader {
     dir: PathBuf,
     /// Segments, oldest first, each with its length where the writer knows it.
     segments: Vec<(u64, Option<u64>)>,
+}
+
+/// Names the content of a segment: it only grows at its end, and after a deletion another may have its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Mark {
+    number: u64,
+    length: u64,
+    written: SystemTime,
 }
 
 /// What a look meets, newest first.
@@ -87,6 +96,18 @@ impl Reader {
             }
         }
         Ok(None)
+    }
+
+    /// Each segment as a journal of its own, newest first, with what names its present content.
+    #[must_use]
+    pub fn by_segment(&self) -> Vec<(Mark, Self)> {
+        let one = |&(number, length): &(u64, Option<u64>)| {
+            let facts = std::fs::metadata(segment::path(&self.dir, number)).ok()?;
+            let (length, written) = (length.unwrap_or(facts.len()), facts.modified().ok()?);
+            let segments = vec![(number, Some(length))];
+            Some((Mark { number, length, written }, Self { dir: self.dir.clone(), segments }))
+        };
+        self.segments.iter().rev().filter_map(one).collect()
     }
 
     /// The entry with this number; `None` where there is none (any more).

@@ -28,6 +28,8 @@ use crate::walk::{Record, Step, Walk};
 const VERSION: u32 = 1;
 /// The start of a segment is within its first bytes.
 const BEGINNING_BYTES: u64 = 1024;
+/// More than what a request, its outcome and a hole before it take beside the body; runs aside.
+const BESIDE_BODY: u64 = 1024;
 
 /// A segment that is no longer written.
 #[derive(Clone, Copy, Debug)]
@@ -158,14 +160,12 @@ impl Tail {
         Ok(())
     }
 
-    /// Appends a request and puts it on the disk, after making room for it.
+    /// Appends a request, for which there is [room](Self::make_room), and puts it on the disk.
     pub(crate) fn append_request(
         &mut self,
-        bounds: Bounds,
         facts: &RequestFacts,
-        (now, body): (u64, &[u8]),
+        body: &[u8],
     ) -> Result<(), JournalError> {
-        self.make_room(bounds, now, body.len() as u64 + 1024)?;
         self.append((What::Request, self.next), facts, body)?;
         self.next += 1;
         self.is_used = true;
@@ -178,9 +178,15 @@ impl Tail {
         self.file.sync_data().map_err(|source| self.failed(source))
     }
 
-    /// Lets the oldest segments go until there is room for so many bytes, and begins a new one where the
-    /// open one is full.
-    fn make_room(&mut self, bounds: Bounds, now: u64, bytes: u64) -> Result<(), JournalError> {
+    /// Lets the oldest segments go until there is room for a request with such a body, and begins a new one
+    /// where the open one is full.
+    pub(crate) fn make_room(
+        &mut self,
+        bounds: Bounds,
+        now: u64,
+        body: usize,
+    ) -> Result<(), JournalError> {
+        let bytes = body as u64 + BESIDE_BODY;
         if bytes > bounds.max_bytes {
             let text = "a request is larger than journal.max_bytes";
             return Err(self.failed(io::Error::new(io::ErrorKind::FileTooLarge, text)));
@@ -191,8 +197,22 @@ impl Tail {
             self.roll(now)?;
         }
         self.forget_old(bounds, now)?;
-        while self.bytes() + bytes > bounds.max_bytes {
+        self.forget_beyond(bounds.max_bytes - bytes, now)
+    }
+
+    /// Lets go what is beyond the bounds.
+    pub(crate) fn fit(&mut self, bounds: Bounds, now: u64) -> Result<(), JournalError> {
+        self.forget_old(bounds, now)?;
+        self.forget_beyond(bounds.max_bytes, now)
+    }
+
+    /// Lets the oldest segments go until so many bytes are left, or nothing but a beginning.
+    fn forget_beyond(&mut self, most: u64, now: u64) -> Result<(), JournalError> {
+        while self.bytes() > most {
             if self.closed.is_empty() {
+                if !self.is_used {
+                    break;
+                }
                 self.roll(now)?;
             }
             self.forget_oldest()?;
@@ -216,7 +236,7 @@ impl Tail {
     }
 
     /// Lets go what is older than it may become.
-    pub(crate) fn forget_old(&mut self, bounds: Bounds, now: u64) -> Result<(), JournalError> {
+    fn forget_old(&mut self, bounds: Bounds, now: u64) -> Result<(), JournalError> {
         let is_old = |closed: &Closed| now.saturating_sub(closed.since) > bounds.age_millis();
         if self.is_used && is_old(&self.open) {
             self.roll(now)?;

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use candor_journal::{
-    Bounds, Ending, Entry, Fate, Hole, Journal, Look, Outcome, Reader, Request, Run, Verdict,
+    Bounds, Ending, Entry, Fate, Hole, Journal, Look, Mark, Outcome, Reader, Request, Run, Verdict,
 };
 use candor_model::{Kind, Level};
 
@@ -140,6 +140,27 @@ fn the_fate_of_records_is_told_by_the_answer() {
 }
 
 #[test]
+fn a_segment_is_named_by_its_content() {
+    let dir = tempfile::tempdir().unwrap();
+    let bounds = Bounds { max_bytes: 80_000, ..Bounds::default() };
+    let journal = Journal::new(dir.path(), bounds);
+    fill(&journal, 1..=12, 3000);
+    let before = journal.reader().unwrap().by_segment();
+    assert!(before.len() >= 3, "{}", before.len());
+    let parts: Vec<u64> = before.iter().flat_map(|(_, part)| numbers(part)).collect();
+    assert_eq!(parts, (1..=12).rev().collect::<Vec<_>>());
+    fill(&journal, 13..=13, 100);
+    let after = journal.reader().unwrap().by_segment();
+    let is_known = |of: &[(Mark, Reader)], mark: &Mark| of.iter().any(|(known, _)| known == mark);
+    assert!(!is_known(&before, &after[0].0), "it has grown");
+    assert!(before[1..].iter().all(|(mark, _)| is_known(&after, mark)));
+    journal.clear().unwrap();
+    fill(&journal, 1..=12, 3000);
+    let anew = journal.reader().unwrap().by_segment();
+    assert!(anew.iter().all(|(mark, _)| !is_known(&before, mark)), "the same numbers and lengths");
+}
+
+#[test]
 fn a_restart_goes_on_where_it_was() {
     let dir = tempfile::tempdir().unwrap();
     for round in 0..4 {
@@ -165,10 +186,64 @@ fn the_bytes_on_the_disk_stay_within_the_bound_and_what_is_left_verifies() {
     assert!(verdict.is_sound(), "{verdict:?}");
     assert_eq!(verdict.last, Some(300));
     assert!(verdict.first.unwrap() > 100 && verdict.bytes > bounds.max_bytes / 2, "{verdict:?}");
-    // A smaller bound counts from the next request on.
-    journal.configure(Bounds { max_bytes: 20_000, ..bounds });
-    fill(&journal, 301..=301, 1000);
-    assert!(verify(dir.path()).bytes <= 20_000);
+}
+
+#[test]
+fn a_smaller_bound_counts_at_once_and_none_at_all_leaves_nothing() {
+    let bytes = |dir: &Path| -> u64 {
+        files(dir).iter().map(|file| fs::metadata(file).unwrap().len()).sum()
+    };
+    // A journal that is written, and one that was not yet since the start.
+    for restarts in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let bounds = Bounds { max_bytes: 200_000, ..Bounds::default() };
+        let mut journal = Journal::new(dir.path(), bounds);
+        fill(&journal, 1..=60, 3000);
+        if restarts {
+            journal = Journal::new(dir.path(), bounds);
+        }
+        assert!(!journal.configure(bounds) && bytes(dir.path()) > 100_000);
+        let smaller = Bounds { max_bytes: 90_000, ..bounds };
+        assert!(journal.configure(smaller));
+        journal.tidy(at(63));
+        assert!((1..=smaller.max_bytes).contains(&bytes(dir.path())), "{restarts}");
+        let verdict = verify(dir.path());
+        assert!(verdict.is_sound() && verdict.last == Some(60), "{verdict:?}");
+        fill(&journal, 61..=61, 1000);
+        assert_eq!(numbers(&journal.reader().unwrap())[..2], [61, 60]);
+
+        let flight = journal.begin(&request(62, at(62)), b"on its way");
+        journal.configure(Bounds { max_bytes: 0, ..bounds });
+        journal.tidy(at(63));
+        assert_eq!(files(dir.path()).len(), 0, "{restarts}");
+        journal.end(flight, answered(200));
+        let state = journal.state();
+        assert_eq!((state.max_bytes, state.bytes, state.trouble), (0, None, None));
+        fill(&journal, 63..=63, 1000);
+        journal.sync();
+        assert_eq!(files(dir.path()).len(), 0);
+        journal.configure(bounds);
+        fill(&journal, 1..=1, 1000);
+        assert_eq!(numbers(&journal.reader().unwrap()), [1], "a new chain");
+        assert!(verify(dir.path()).is_sound());
+    }
+}
+
+#[test]
+fn requests_that_are_all_too_large_do_not_make_it_grow() {
+    let dir = tempfile::tempdir().unwrap();
+    let bounds = Bounds { max_bytes: 5_000, ..Bounds::default() };
+    let journal = Journal::new(dir.path(), bounds);
+    fill(&journal, 1..=50, 6_000);
+    let length: u64 = files(dir.path()).iter().map(|f| fs::metadata(f).unwrap().len()).sum();
+    assert!(length <= bounds.max_bytes, "{length}");
+    let state = journal.state();
+    assert_eq!(state.holes, 50);
+    assert!(state.trouble.is_some_and(|why| why.contains("journal.max_bytes")));
+    fill(&journal, 51..=51, 100);
+    assert_eq!(journal.state().trouble, None, "it is told");
+    let (_, holes) = entries(&journal.reader().unwrap());
+    assert_eq!((holes.len(), holes[0].first, holes[0].last), (1, 1, 50));
     assert!(verify(dir.path()).is_sound());
 }
 
@@ -338,7 +413,7 @@ fn what_cannot_be_kept_is_a_hole_that_the_next_record_tells() {
     let (all, holes) = entries(&journal.reader().unwrap());
     assert_eq!(all.iter().map(|(entry, _)| entry.number).collect::<Vec<_>>(), [6, 2, 1]);
     let told: Vec<_> = holes.iter().map(|hole| (hole.first, hole.last, hole.time)).collect();
-    assert_eq!(told, [(5, 5, at(5)), (4, 4, at(4)), (3, 3, at(3))]);
+    assert_eq!(told, [(3, 5, at(5))]);
     assert!(holes[0].reason.contains("journal.max_bytes"), "{holes:?}");
     let verdict = verify(dir.path());
     assert!(verdict.is_sound() && verdict.holes == 3, "{verdict:?}");
