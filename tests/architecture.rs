@@ -15,7 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("otlp", &["model"]),
     ("spool", &["model", "platform"]),
     ("journal", &["model", "platform"]),
-    ("chronicle", &["model", "otlp", "spool", "journal", "control"]),
+    ("chronicle", &["model", "otlp", "spool", "journal", "control", "providers"]),
     ("upload", &["model", "policy", "otlp", "spool", "journal"]),
     ("control", &["model", "platform"]),
     ("providers", &["model", "policy", "privacy"]),
@@ -69,7 +69,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tests", &[]),
     // Only for the tests of others.
     ("fuzz", &[]),
-    ("bench", &["model", "otlp", "platform", "probes", "spool", "tests", "upload"]),
+    ("bench", &["journal", "model", "otlp", "platform", "probes", "spool", "tests", "upload"]),
 ];
 
 fn workspace() -> PathBuf {

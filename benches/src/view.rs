@@ -1,11 +1,17 @@
-//! The viewer beside its promise: each view of a store of 100,000 events within 200 ms, and memory that does not
-//! grow with what is looked at. Measured through the page's own server, as a browser asks, with the release programs.
+//! The viewer beside its promise: each view of a store of 100,000 events, beside a full journal, lost ranges and a
+//! long history, within 200 ms, and memory that does not grow with what is looked at. Measured through the page's own
+//! server, as a browser asks, with the release programs.
 
+use std::fs;
 use std::process::Command;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
-use candor_spool::{Spool, Urgency};
+use candor_journal::{Bounds, Ending, Journal, Outcome, Request, Run};
+use candor_model::{Draft, DropReason, Kind, Level};
+use candor_otlp::{Part, Resource, request_body};
+use candor_spool::{Row, Spool, Urgency, Want};
 use candor_tests::{Agent, Collector, Profile, Programs, Settings, Viewer};
 use serde_json::Value;
 
@@ -15,6 +21,13 @@ use crate::process::cost;
 const EVENTS: usize = 100_000;
 const BATCH: usize = 1000;
 const RECORD: usize = 330;
+/// Requests that left before, which fill the journal, and records in each.
+const REQUESTS: usize = 4000;
+const IN_A_REQUEST: usize = 30;
+/// Of so many requests the records were lost instead: as many ranges of dropped numbers.
+const LOST: usize = 100;
+/// Changes on the audit trail.
+const CHANGES: usize = 5000;
 const PROMISED_MS: f64 = 200.0;
 const ROUNDS: usize = 15;
 /// Where the harness looks for the programs.
@@ -55,11 +68,64 @@ fn here() -> Result<bool> {
 }
 
 async fn fill(agent: &Agent) -> Result<()> {
-    let spool = Spool::open(&agent.root().join("var/lib/candor"), roomy(), Box::new(Codec))?;
+    let state = agent.root().join("var/lib/candor");
+    let spool = Spool::open(&state, roomy(), Box::new(Codec))?;
+    leave(&spool, &Journal::new(&state, Bounds::default())).await?;
     for from in (0..EVENTS).step_by(BATCH) {
         spool.append(drafts(BATCH, RECORD, from), Urgency::Now).await?;
     }
-    Ok(spool.close().await?)
+    spool.close().await?;
+    let change = r#"{"time":"2026-11-20T08:00:00Z","subject":"level","from":"1","to":"2","layer":"operator","role":"administrator"}"#;
+    Ok(fs::write(state.join("audit.log"), format!("{change}\n").repeat(CHANGES))?)
+}
+
+/// Records that left, request by request, and here and there some that were lost.
+async fn leave(spool: &Spool, journal: &Journal) -> Result<()> {
+    let resource = Resource::here(Some("install".into()), "0.0.0").encode();
+    for from in (0..REQUESTS).step_by(BATCH / IN_A_REQUEST) {
+        let requests = (from..REQUESTS.min(from + BATCH / IN_A_REQUEST)).flat_map(|request| {
+            // A boot of its own makes a row of its own.
+            let boot = format!("boot {request}").into();
+            let made = drafts(IN_A_REQUEST, RECORD, request * IN_A_REQUEST).into_iter();
+            made.map(move |draft| Draft { boot: Arc::clone(&boot), ..draft })
+        });
+        spool.append(requests.collect(), Urgency::Now).await?;
+        let want = Want { max_bytes: usize::MAX, up_to: Level::Full };
+        while let Some(parcel) = spool.next(want).await? {
+            let lost =
+                |row: &Row| row.first_seq / IN_A_REQUEST as u64 % (REQUESTS / LOST) as u64 == 7;
+            let (lost, sent): (Vec<Row>, Vec<Row>) = parcel.rows.into_iter().partition(lost);
+            for row in &sent {
+                note(journal, row, &resource)?;
+            }
+            let ids = |rows: &[Row]| rows.iter().map(|row| row.id).collect::<Vec<_>>();
+            spool.uploaded(&ids(&sent), 0).await?;
+            spool.drop_rows(&ids(&lost), DropReason::Corrupt).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A request in the journal, answered with 200.
+fn note(journal: &Journal, row: &Row, resource: &[u8]) -> Result<()> {
+    let frames = row.frames()?;
+    let rows = [&*frames];
+    let body = request_body(Kind::Log, resource, &[Part { boot: &row.boot, rows: &rows }]);
+    let (first, records, level) = (row.first_seq, row.records, row.level);
+    let request = Request {
+        time: SystemTime::now(),
+        endpoint: "https://telemetry.example.org/v1/logs".into(),
+        pin: "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=".into(),
+        tls: "1.3".into(),
+        kind: Kind::Log,
+        encoding: "zstd".into(),
+        runs: vec![Run { first, records, level, bytes: frames.len() as u64 }],
+    };
+    let flight = journal.begin(&request, &zstd::bulk::compress(&body, 3)?);
+    let ending = Ending::Answered { status: 200 };
+    let outcome = Outcome { time: SystemTime::now(), ending, answer: String::new(), rejected: 0 };
+    journal.end(flight, outcome);
+    Ok(())
 }
 
 /// The page, as its browser asks.
@@ -77,17 +143,52 @@ impl Page<'_> {
         Ok((answer, from.elapsed().as_secs_f64() * 1e3))
     }
 
+    /// The number of the oldest entry of the journal, and of the first record that it carried.
+    fn oldest(&self) -> Result<(u64, u64)> {
+        let (mut entry, mut cursor) = (0, String::new());
+        loop {
+            let (page, _) = self.ask(&format!("journal?limit=500{cursor}"))?;
+            let last = page["entries"].as_array().and_then(|entries| entries.last());
+            entry = last.and_then(|last| last["number"].as_u64()).unwrap_or(entry);
+            match &page["next"] {
+                Value::Null => break,
+                next => cursor = format!("&before={next}"),
+            }
+        }
+        ensure!(entry > 0, "the journal is empty");
+        let mut cursor = String::new();
+        loop {
+            let (page, _) = self.ask(&format!("events?limit=1000&state=sent{cursor}"))?;
+            match &page["next"] {
+                Value::Null => {
+                    let last = page["events"].as_array().and_then(|events| events.last());
+                    let seq = last.and_then(|last| last["seq"].as_u64());
+                    return Ok((entry, seq.context("nothing has left")?));
+                }
+                next => cursor = format!("&before={next}"),
+            }
+        }
+    }
+
     fn views(&self) -> Result<bool> {
         let mut kept = true;
+        let (entry, seq) = self.oldest()?;
+        let (left, oldest) =
+            (format!("events/{seq}"), format!("journal?limit=25&before={}", entry + 25));
+        let newest = format!("events/{}", REQUESTS * IN_A_REQUEST + EVENTS);
         for (view, questions) in [
             ("overview", &["status", "explain", "stats"][..]),
             ("events, the newest", &["events?limit=50"]),
             ("events, the oldest", &["events?limit=50&before=51"]),
             ("events, by name and level", &["events?limit=50&name=candor.agent&level=2"]),
+            ("events, 500 that wait", &["events?limit=500"]),
+            ("events, 500 that left", &["events?limit=500&state=sent"]),
+            ("events, lost ranges", &["events?limit=50&state=dropped"]),
             ("events, words that none has", &["events?limit=50&text=zebra"]),
-            ("one event, the oldest", &["events/1"]),
-            ("one event, the newest", &["events/100000"]),
+            ("one event, the oldest that left", &[&left]),
+            ("one event, the newest", &[&newest]),
             ("sent", &["volume?days=30", "journal?limit=25"]),
+            ("sent, the oldest", &["volume?days=30", &oldest]),
             ("losses", &["stats"]),
             ("history", &["history"]),
         ] {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use candor_journal::{Bounds, Journal};
+use candor_journal::Journal;
 use candor_platform::{Clock, InstanceLock, Layout, Listener, SystemClock};
 use candor_policy::trail::Trail;
 use candor_policy::{Operator, Snapshot, Sources};
@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::api::Api;
 use crate::board::{Board, Rest};
 use crate::chronicle::Archive;
-use crate::engine::Ground;
+use crate::engine::{Ground, journal_bounds};
 use crate::failure::Failure;
 use crate::governor::{Governor, Request};
 use crate::notice::Notice;
@@ -78,7 +78,7 @@ impl Prepared {
         let (requests, waiting) = mpsc::channel(REQUESTS);
         let layout = self.layout.clone();
         let trail = Trail::at(&layout.audit_trail());
-        let journal = Journal::new(&self.layout.state_dir(), Bounds::default());
+        let journal = Journal::new(&self.layout.state_dir(), journal_bounds(&self.first.config));
         let mut governor = Governor {
             operator: Operator::new(&self.layout),
             trail: trail.clone(),
@@ -96,7 +96,7 @@ impl Prepared {
             notice: Notice::default(),
         };
         governor.begin().await?;
-        let archive = Archive::new(journal);
+        let archive = Archive::new(journal, layout.state_dir());
         let first = Rc::clone(&board);
         let api = Api { board, requests: requests.clone(), trail, archive, layout: layout.clone() };
         let outcome =

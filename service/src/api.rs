@@ -82,7 +82,7 @@ fn author(peer: &Peer, reason: Option<String>) -> Author {
 
 impl Service for Api {
     async fn status(&self, _peer: &Peer) -> Result<Status, Refusal> {
-        Ok(crate::status::status(&self.board))
+        Ok(crate::status::status(&self.board, self.archive.journal()))
     }
 
     async fn level(&self, _peer: &Peer) -> Result<LevelStatus, Refusal> {
@@ -137,7 +137,10 @@ impl Service for Api {
     }
 
     async fn audit(&self, _peer: &Peer) -> Result<AuditReport, Refusal> {
-        crate::store::audit(&self.spool()?, self.archive.journal()).await
+        match self.spool() {
+            Ok(spool) => crate::store::audit(&spool, self.archive.journal()).await,
+            Err(closed) => self.archive.audit_closed(&self.board).await?.ok_or(closed),
+        }
     }
 
     async fn dead_letters(&self, _peer: &Peer) -> Result<DeadRecords, Refusal> {
@@ -175,7 +178,7 @@ impl Service for Api {
 
     async fn claim(&self, _peer: &Peer) -> Result<Claim, Refusal> {
         crate::erase::may_delete(&self.board.snapshot())?;
-        crate::rights::claim(self.spool().ok(), &self.layout).await
+        crate::rights::claim(&self.board, &self.layout).await
     }
 
     async fn export(&self, _peer: &Peer, request: ExportRequest) -> Result<ExportPage, Refusal> {

@@ -10,8 +10,7 @@ use candor_platform::Clock;
 use candor_policy::Snapshot;
 use candor_providers::Registry;
 use candor_spool::Ledger;
-
-use tokio::sync::watch;
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use crate::engine::View;
 use crate::providers::Providers;
@@ -44,6 +43,8 @@ pub(crate) struct Board {
     /// Local programs' ways in are open, or it is known why they are not.
     has_opened: watch::Sender<bool>,
     providers: Providers,
+    /// Held by whoever has the store open while no engine has.
+    closed_store: Arc<Mutex<()>>,
     /// By the boot clock.
     pub(crate) started: Duration,
     pub(crate) clock: Arc<dyn Clock>,
@@ -57,6 +58,7 @@ impl Board {
         let (view, trouble) = (RefCell::default(), RefCell::default());
         let providers = Providers::default();
         let (ingest_trouble, has_opened) = (RefCell::default(), watch::Sender::default());
+        let closed_store = Arc::default();
         Rc::new(Self {
             snapshot,
             view,
@@ -65,6 +67,7 @@ impl Board {
             ingest_trouble,
             has_opened,
             providers,
+            closed_store,
             started,
             clock,
         })
@@ -83,6 +86,12 @@ impl Board {
     /// The engine, while there is one.
     pub(crate) fn view(&self) -> Option<View> {
         self.view.borrow().clone()
+    }
+
+    /// The store is this caller's alone, as far as no engine has it. An engine that was asked for meanwhile
+    /// waits with its start: the [view](Self::view) is looked at again by whoever has waited here.
+    pub(crate) async fn closed_store(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.closed_store).lock_owned().await
     }
 
     /// What is known while there is none.

@@ -147,7 +147,7 @@ impl Engine {
             desk: OnceCell::new(),
             journal: ground.journal.clone(),
         });
-        parts.journal.configure(journal_bounds(&snapshot.config));
+        parts.bound_journal(snapshot).await;
         parts.settings.set(first.settings.clone());
         parts.probe_settings.limit_logs.set(first.limit_logs);
         let mut supervisor = Supervisor::default();
@@ -188,7 +188,7 @@ impl Engine {
             self.change_level(old, new).await;
         }
         self.change_bounds(spool_settings(&self.state_dir, &snapshot.config)).await;
-        self.parts.journal.configure(journal_bounds(&snapshot.config));
+        self.parts.bound_journal(snapshot).await;
         self.parts.settings.set(plan.settings.clone());
         self.parts.probe_settings.limit_logs.set(plan.limit_logs);
         self.plan.send_replace(plan);
@@ -317,7 +317,7 @@ impl Engine {
 }
 
 /// What the journal may take, as configured.
-const fn journal_bounds(config: &Config) -> Bounds {
+pub(crate) const fn journal_bounds(config: &Config) -> Bounds {
     Bounds { max_bytes: config.journal.max_bytes, max_age: config.journal.max_age }
 }
 
@@ -377,6 +377,15 @@ impl Parts {
             gaps: Rc::clone(&self.gaps),
         }
         .run(asks)
+    }
+
+    /// The journal as configured; what is beyond it goes at once.
+    async fn bound_journal(&self, snapshot: &Snapshot) {
+        if self.journal.configure(journal_bounds(&snapshot.config)) {
+            let (journal, now) = (self.journal.clone(), self.clock.wall());
+            // What does not come about is said by the journal.
+            let _done = tokio::task::spawn_blocking(move || journal.tidy(now)).await;
+        }
     }
 
     fn desk(&self) -> Rc<Desk> {

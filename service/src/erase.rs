@@ -49,6 +49,7 @@ impl Governor {
     /// The store of an agent whose telemetry is off; none is made where none is.
     async fn erase_closed(&self) -> Result<u64, Failure> {
         let state_dir = self.ground.layout.state_dir();
+        let _mine = self.board.closed_store().await;
         if candor_spool::peek(&state_dir).is_none() {
             return Ok(0);
         }

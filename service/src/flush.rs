@@ -18,13 +18,14 @@ pub(crate) async fn flush(board: &Board, request: FlushRequest) -> FlushDone {
             asked && request.wait && answer.await.is_ok_and(|flushed| flushed.drained)
         }
     };
-    let status = crate::status::status(board);
+    let (ledger, snapshot) = (board.ledger(), board.snapshot());
+    let upload = crate::status::upload(board, &snapshot.effective);
     FlushDone {
         complete,
-        uploaded: status.events.uploaded.saturating_sub(before),
-        pending: status.events.pending,
-        state: status.upload.state,
-        reason: status.upload.reason,
-        remedy: status.upload.remedy,
+        uploaded: ledger.uploaded.saturating_sub(before),
+        pending: ledger.pending,
+        state: upload.state,
+        reason: upload.reason,
+        remedy: upload.remedy,
     }
 }

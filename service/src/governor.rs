@@ -368,6 +368,7 @@ impl Governor {
 
     async fn switch_on(&mut self, snapshot: &Snapshot) -> Result<(), Failure> {
         self.operator.hold_room();
+        let _mine = self.board.closed_store().await;
         let engine = Engine::start(&self.ground, snapshot).await?;
         self.board.set_view(engine.view());
         self.engine = Some(engine);
@@ -400,6 +401,7 @@ impl Governor {
         if !may_wait || keeps_pending(snapshot) {
             return;
         }
+        let _mine = self.board.closed_store().await;
         match identity::open_spool(&self.ground.layout.state_dir(), &snapshot.config) {
             Ok(spool) => {
                 if let Err(error) = spool.clear(DropReason::Disabled).await {

@@ -19,11 +19,15 @@ use candor_policy::Snapshot;
 use candor_policy::receipt::{self, Purpose};
 use candor_spool::{Offline, Row, RowError, Spool};
 
+use crate::board::Board;
 use crate::failure::chain;
 
 /// The id and its key, of the open store or of the closed one.
-pub(crate) async fn claim(spool: Option<Spool>, layout: &Layout) -> Result<Claim, Refusal> {
-    let (install_id, key) = if let Some(spool) = spool {
+pub(crate) async fn claim(board: &Board, layout: &Layout) -> Result<Claim, Refusal> {
+    let spool = || board.view().map(|view| view.spool());
+    // Where an engine has it, a start may be waited for, and nothing is held up.
+    let _mine = if spool().is_none() { Some(board.closed_store().await) } else { None };
+    let (install_id, key) = if let Some(spool) = spool() {
         let key = spool.install_key().await.map_err(|error| failed(&error))?;
         (spool.install_id().to_owned(), key)
     } else {

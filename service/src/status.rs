@@ -3,14 +3,15 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use candor_control::protocol::{
-    Absence, CostStatus, EventCounts, LevelStatus, LossBound, ProbeStatus, ReasonCount,
-    SpoolStatus, Stats, Status, UploadStatus,
+    Absence, CostStatus, EventCounts, JournalStatus, LevelStatus, LossBound, ProbeStatus,
+    ReasonCount, SinceRenewal, SpoolStatus, Stats, Status, UploadStatus,
 };
+use candor_journal::Journal;
 use candor_model::{DropReason, Level};
 use candor_pipeline::rfc3339;
 use candor_platform::{Clock, usage};
 use candor_policy::{Effective, Snapshot};
-use candor_spool::Ledger;
+use candor_spool::{Before, Ledger};
 use candor_upload::{Reason, State};
 
 use crate::board::Board;
@@ -21,7 +22,7 @@ pub(crate) const MEND: &str = "mend what the reason names; it is tried again eve
                                by `agentctl enable` or `agentctl reload`";
 
 /// `GET /v1/status`.
-pub(crate) fn status(board: &Board) -> Status {
+pub(crate) fn status(board: &Board, journal: &Journal) -> Status {
     let snapshot = board.snapshot();
     let ledger = board.ledger();
     let view = board.view();
@@ -36,6 +37,7 @@ pub(crate) fn status(board: &Board) -> Status {
         upload: upload(board, &snapshot.effective),
         events: events(board, &ledger),
         spool: spool(&ledger, board.clock.wall()),
+        journal: journal_status(journal.state()),
         probes: view
             .iter()
             .flat_map(crate::engine::View::probes)
@@ -72,7 +74,8 @@ pub(crate) fn level(snapshot: &Snapshot) -> LevelStatus {
     }
 }
 
-fn upload(board: &Board, effective: &Effective) -> UploadStatus {
+/// How the upload is.
+pub(crate) fn upload(board: &Board, effective: &Effective) -> UploadStatus {
     let endpoint = effective.events_endpoint.as_ref().map(ToString::to_string);
     let Some(view) = board.view() else { return without_engine(board, effective, endpoint) };
     let upload = view.upload();
@@ -136,6 +139,22 @@ fn events(board: &Board, ledger: &Ledger) -> EventCounts {
         by_level: by_level.into(),
         withheld_by_level: ledger.withheld + at_the_gate,
         refused: ledger.refused,
+        since_renewal: (ledger.before != Before::default()).then(|| since_renewal(ledger)),
+    }
+}
+
+/// What a receiver is told, which knows this installation by its present id only.
+fn since_renewal(ledger: &Ledger) -> SinceRenewal {
+    let told = ledger.since_renewal();
+    let percent = Percent::of(told.uploaded, &told.dropped);
+    let by_reason = told.dropped.iter().map(|(reason, count)| (reason.word().to_owned(), count));
+    SinceRenewal {
+        generated: told.generated,
+        uploaded: told.uploaded,
+        dropped: told.dropped.total(),
+        percent_uploaded: percent.uploaded,
+        percent_dropped: percent.dropped,
+        dropped_by_reason: by_reason.collect(),
     }
 }
 
@@ -150,6 +169,11 @@ fn spool(ledger: &Ledger, now: SystemTime) -> SpoolStatus {
             seconds: ledger.lingering.oldest.as_secs_f64(),
         },
     }
+}
+
+fn journal_status(state: candor_journal::State) -> JournalStatus {
+    let candor_journal::State { max_bytes, bytes, holes, trouble } = state;
+    JournalStatus { max_bytes, bytes, holes, trouble }
 }
 
 fn probe(probe: candor_probes::ProbeStatus, clock: &dyn Clock) -> ProbeStatus {

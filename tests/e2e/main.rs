@@ -19,6 +19,7 @@ mod flips;
 mod hostile;
 mod ingest;
 mod journal;
+mod kept;
 mod kills;
 mod levels;
 #[cfg(unix)]

@@ -23,7 +23,8 @@ fn files(dir: &Path, found: &mut BTreeMap<PathBuf, (u64, SystemTime)>) {
     }
 }
 
-fn state(agent: &Agent) -> BTreeMap<PathBuf, (u64, SystemTime)> {
+/// Every file under the agent's `var` with its size and time of change.
+pub(crate) fn state(agent: &Agent) -> BTreeMap<PathBuf, (u64, SystemTime)> {
     let mut found = BTreeMap::new();
     files(&agent.root().join("var"), &mut found);
     found

@@ -142,6 +142,14 @@ fn a_deletion_here_leaves_no_byte_and_goes_on_as_a_new_installation() {
     let health = records.iter().rfind(|record| record["name"] == "candor.telemetry.health");
     let told = &health.unwrap()["attributes"];
     assert_eq!(told["dropped"], 0, "{told}");
+    // A preview shows these sums, too: they are what is sent.
+    let shown = agent.ctl(&["preview", "--level", "1", "--json"]).lines();
+    let shown = shown.iter().find(|record| record["name"] == "candor.telemetry.health").unwrap();
+    for (sum, expected) in
+        [("generated", records.len()), ("uploaded", records.len()), ("dropped", 0)]
+    {
+        assert_eq!(shown["attributes"][sum], expected, "{sum}: {shown}");
+    }
     assert_balanced(&events(&agent));
     assert_eq!(agent.ctl(&["audit"]).code, Some(0));
 }

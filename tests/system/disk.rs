@@ -148,6 +148,53 @@ fn a_full_16_mib_file_system_stops_nothing_and_what_it_could_not_keep_is_counted
 }
 
 #[test]
+fn a_journal_without_room_holds_up_nothing_and_says_what_it_lacks() {
+    let collector = Collector::start();
+    let mut agent = Agent::prepare(&settings(&collector));
+    // A disk of its own: what waits elsewhere has room.
+    let dir = agent.root().join("var/lib/candor/journal");
+    let mount = Mount::make(&["-t", "tmpfs", "-o", "size=16m,mode=0700", "tmpfs"], &dir);
+    if !need("root and mount", mount.is_some()) {
+        return;
+    }
+    let mount = mount.unwrap();
+    agent.run();
+    eventually("it delivers", || (count(&agent.status(), "uploaded") > 20).then_some(()));
+    let filler = mount.fill();
+    let status = eventually("the journal has no room", || {
+        let status = agent.status();
+        status["journal"]["trouble"].is_string().then_some(status)
+    });
+    let trouble = status["journal"]["trouble"].as_str().unwrap();
+    assert!(trouble.contains("journal") && trouble.contains("space"), "{trouble}");
+    assert!(agent.ctl(&["status"]).stdout.contains("what leaves cannot be written into it"));
+    eventually("it goes on delivering", || {
+        let now = agent.status();
+        balanced(&now);
+        (count(&now, "uploaded") > count(&status, "uploaded") + 20).then_some(())
+    });
+    assert_eq!(agent.ctl(&["audit"]).code, Some(0), "what is missing is no change");
+
+    fs::remove_file(filler).unwrap();
+    eventually("it is written again", || {
+        agent.status()["journal"]["trouble"].is_null().then_some(())
+    });
+    agent.settle();
+    let (audit, status) = (agent.ctl(&["audit", "--json"]), agent.status());
+    assert_eq!(audit.code, Some(0), "{audit:?}");
+    let (journal, holes) = (&audit.json()["journal"], &status["journal"]["holes"]);
+    let number = |value: &Value| value.as_u64().unwrap();
+    assert!(number(holes) > 0 && journal["holes"] == *holes, "{journal} and {holes}");
+    assert_eq!(number(&journal["entries"]) + number(holes), number(&journal["last"]), "{journal}");
+    let (_, page) = agent.ask("GET", "/v1/journal?limit=500", "");
+    let told = page["holes"].as_array().unwrap().iter();
+    let told = told.map(|hole| number(&hole["last"]) - number(&hole["first"]) + 1).sum::<u64>();
+    assert_eq!(told, number(holes), "{page}");
+    agree(&agent, &collector);
+    agent.kill();
+}
+
+#[test]
 fn the_owner_switches_it_off_on_a_disk_without_a_free_block() {
     let mut agent = Agent::prepare(&Settings::level(2));
     let state = agent.root().join("var/lib/candor");

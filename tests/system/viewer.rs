@@ -99,7 +99,13 @@ fn a_planted_event_is_found_by_keyboard_and_read_field_by_field_and_byte_by_byte
     browser.press("Enter");
     browser.until("document.querySelector('.event .dump')");
     read(&mut browser);
+    let held = || {
+        let trail = fs::read(agent.path("var/lib/candor/audit.log")).unwrap();
+        (agent.status()["level"].clone(), trail)
+    };
+    let before = held();
     refuses(&mut browser, &viewer, copy.path());
+    assert_eq!(held(), before, "the page changed something");
 }
 
 /// What the page shows of the planted event is what it says, and no more than text.
@@ -127,12 +133,20 @@ fn read(browser: &mut Browser) {
 
 /// What it must not do, asked from inside the browser.
 fn refuses(browser: &mut Browser, viewer: &Viewer, copy: &Path) {
-    let change = "fetch('/api/level', { method: 'POST', body: '{\"level\":0}' }).then((answer) => answer.status)";
-    assert_eq!(browser.eval(change), 405);
+    for question in ["level", "enable", "disable", "delete", "flush", "status"] {
+        let change = format!(
+            "fetch('/api/{question}', {{ method: 'POST', body: '{{\"level\":0}}' }}).then((answer) => answer.status)"
+        );
+        assert_eq!(browser.eval(&change), 405, "{question}");
+    }
     let cookie = browser.cookies();
     assert_eq!(viewer.ask("/api/status", &cookie).0, 200);
     let rebound = format!("Host: rebound.example\r\nCookie: {cookie}\r\n");
     assert!(viewer.send("GET /api/status", &rebound, "").starts_with("HTTP/1.1 403"));
+    let foreign =
+        format!("Host: {}\r\nOrigin: http://evil.example\r\nCookie: {cookie}\r\n", viewer.address);
+    assert!(viewer.send("GET /api/status", &foreign, "").starts_with("HTTP/1.1 403"));
+    assert!(viewer.open(&viewer.key).is_none(), "a second use of the key");
     browser.visit(&format!("file://{}", copy.display()));
     browser.until("document.querySelector('h1')?.innerText === 'This page opens with a key'");
     browser.visit("data:text/html,<h1>Another page</h1>");
@@ -142,6 +156,52 @@ fn refuses(browser: &mut Browser, viewer: &Viewer, copy: &Path) {
         viewer.address
     );
     assert_eq!(browser.eval(&steal), "refused");
+}
+
+#[test]
+fn the_page_follows_the_agent_by_itself_and_closes_where_policy_says_so() {
+    let program = chromium();
+    if !need("Chromium (.ci/packages installs it)", program.is_some()) {
+        return;
+    }
+    let (_host, _collector, mut agent) = stage();
+    let viewer = Viewer::start(&agent, &[]);
+    let mut browser = open(&program.unwrap(), &viewer);
+    let level =
+        |level: u8| format!("document.querySelector('.lead .big b').innerText === '{level}'");
+    let lower = |agent: &Agent, level: &str| {
+        let lowered = agent.ctl(&["set-level", level]);
+        assert_eq!(lowered.code, Some(0), "{lowered:?}");
+    };
+    browser.until(&level(3));
+    lower(&agent, "2");
+    browser.until(&level(2));
+    // Paused, it stays as it is until somebody wants it to go on.
+    browser.eval("document.getElementById('pause').click()");
+    browser.until("document.getElementById('pulse').innerText === 'paused'");
+    lower(&agent, "1");
+    browser.eval("document.getElementById('pause').click()");
+    browser.until(&level(1));
+
+    // What comes appears at the top of the list, and the focus stays where it was.
+    browser.eval("location.hash = '#/events'");
+    browser.until("document.querySelector('tbody a[data-seq]')");
+    browser.eval("document.querySelector('tbody a[data-seq]').focus()");
+    let seq = "Number(document.querySelector('tbody a[data-seq]').dataset.seq)";
+    let newest = browser.eval(seq);
+    browser.until(&format!("{seq} > {newest}"));
+
+    agent.stop();
+    browser.until("document.getElementById('alarm').innerText.includes('To do: start the agent')");
+    agent.run();
+    browser.until("document.getElementById('alarm').innerText === ''");
+    agent.write("etc/candor/policy.d/1.toml", "DisableDiagnosticDataViewer = 1\n");
+    assert_eq!(agent.ctl(&["reload"]).code, Some(0));
+    let closed =
+        "document.getElementById('alarm').innerText.includes('DisableDiagnosticDataViewer')";
+    browser.until(closed);
+    let end = viewer.end();
+    assert_eq!(end.code, Some(3), "{end:?}");
 }
 
 /// The rules of accessibility that a program can check.

@@ -1,13 +1,13 @@
-//! One record in the words of the API, and what the catalog says of its fields.
+//! One record in the words of the API.
 //!
 //! # Invariants
 //! - What is not known is null: a record whose content is gone has a number and a state.
 
 use std::time::SystemTime;
 
-use candor_control::protocol::{Event, FieldDetail};
+use candor_control::protocol::Event;
 use candor_journal::{Entry, Fate};
-use candor_model::{CATALOG, DropReason, FieldEntry, Kind, Level};
+use candor_model::{DropReason, Kind, Level};
 use candor_otlp::{DecodedRecord, json};
 use candor_spool::Gap;
 use jiff::Timestamp;
@@ -98,70 +98,4 @@ pub(crate) fn content(record: &DecodedRecord) -> Map<String, Value> {
         content.remove(key);
     }
     content
-}
-
-/// Each field of a record with what the catalog says of it.
-pub(crate) fn fields(record: &DecodedRecord) -> Vec<FieldDetail> {
-    match record.kind {
-        Kind::Metric => metric_fields(record),
-        Kind::Log | Kind::Span => event_fields(record),
-    }
-}
-
-fn event_fields(record: &DecodedRecord) -> Vec<FieldDetail> {
-    let entry = CATALOG.events.iter().find(|entry| entry.name == record.name);
-    let field = |(name, value): &(String, candor_model::Value)| {
-        let known = entry.and_then(|entry| {
-            let field = entry.fields.iter().find(|field| field.name == name)?;
-            Some((field, entry.level, entry.purpose))
-        });
-        detail(name, json::value(value), known)
-    };
-    record.attributes.iter().map(field).collect()
-}
-
-/// The value of a metric first, then the attributes of its points with the values that they have.
-fn metric_fields(record: &DecodedRecord) -> Vec<FieldDetail> {
-    let entry = CATALOG.metrics.iter().find(|entry| entry.name == record.name);
-    let points = json::to_json(record).remove("points").unwrap_or_default();
-    let mut fields = vec![FieldDetail {
-        name: record.name.clone(),
-        value: points.as_array().into_iter().flatten().map(|p| p["value"].clone()).collect(),
-        level: entry.map(|entry| entry.level.number()),
-        class: entry.map(|entry| entry.class.name().to_owned()),
-        purpose: entry.map(|entry| entry.purpose.to_owned()),
-        text: entry.map(|entry| entry.doc.trim().to_owned()),
-    }];
-    for (name, value) in record.points.iter().flat_map(|point| &point.attributes) {
-        let value = json::value(value);
-        if let Some(field) = fields[1..].iter_mut().find(|field| field.name == *name) {
-            if let Value::Array(values) = &mut field.value
-                && !values.contains(&value)
-            {
-                values.push(value);
-            }
-            continue;
-        }
-        let known = entry.and_then(|entry| {
-            let field = entry.attributes.iter().find(|field| field.name == name)?;
-            Some((field, entry.level, entry.purpose))
-        });
-        fields.push(detail(name, Value::Array(vec![value]), known));
-    }
-    fields
-}
-
-fn detail(
-    name: &str,
-    value: Value,
-    known: Option<(&FieldEntry, Level, &'static str)>,
-) -> FieldDetail {
-    FieldDetail {
-        name: name.to_owned(),
-        value,
-        level: known.map(|(field, owner, _)| field.level.max(owner).number()),
-        class: known.map(|(field, ..)| field.class.name().to_owned()),
-        purpose: known.map(|(.., purpose)| purpose.to_owned()),
-        text: known.map(|(field, ..)| field.doc.trim().to_owned()),
-    }
 }

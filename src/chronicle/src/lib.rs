@@ -6,6 +6,7 @@
 //! spool rows ---(in small pieces)---\
 //! journal entries and their bodies --+--> by number, newest first -> filter -> a page
 //! dead letters, ranges of drops ----/
+//! one record in full <- the catalog, or the manifest of the program that told it
 //! ```
 //!
 //! # Invariants
@@ -15,9 +16,11 @@
 //!
 //! On failure: a [`ChronicleError`]; a body that cannot be read makes records without content, never none.
 
+mod audit;
 mod body;
 mod entries;
 mod event;
+mod fields;
 mod page;
 mod pieces;
 mod query;
@@ -25,11 +28,12 @@ mod single;
 mod sources;
 mod volume;
 
+pub use audit::{Found, audit, audit_closed, dead};
 pub use entries::{journal, journal_body};
 pub use page::events;
 pub use single::event;
 pub use sources::{Sources, Waiting};
-pub use volume::volume;
+pub use volume::Volumes;
 
 /// Why a question cannot be answered.
 #[derive(Debug, thiserror::Error)]

@@ -41,7 +41,7 @@ pub use rights::{
     Claim, Deleted, ExportPage, ExportRequest, ExportRow, MAX_PAGE, ReceiptRequest, ReceiptTaken,
 };
 pub use status::{
-    Absence, CostStatus, EventCounts, LevelStatus, LossBound, ProbeStatus, SpoolStatus, Status,
-    UploadStatus,
+    Absence, CostStatus, EventCounts, JournalStatus, LevelStatus, LossBound, ProbeStatus,
+    SinceRenewal, SpoolStatus, Status, UploadStatus,
 };
 pub use store::{AuditReport, DeadRecord, DeadRecords, GapRange, JournalAudit, Replayed};

@@ -132,7 +132,10 @@ impl Tail {
         let (dir, is_used) = (dir.to_owned(), false);
         let mut tail = Self { dir, closed, open, file, previous, is_used, next, fsyncs: 0 };
         let facts = StartFacts { version: VERSION, time: now, previous: to_hex(&previous) };
-        tail.append((What::Start, next), &facts, &[])?;
+        tail.append((What::Start, next), &facts, &[]).inspect_err(|_| {
+            // Without its first record it is no segment.
+            let _ = std::fs::remove_file(&path);
+        })?;
         sync_dir(&tail.dir).map_err(|source| JournalError::Directory { source })?;
         tail.fsyncs += 1;
         Ok(tail)
@@ -223,11 +226,7 @@ impl Tail {
     /// Closes the open segment and begins the next.
     fn roll(&mut self, now: u64) -> Result<(), JournalError> {
         let place = (self.open.segment + 1, self.next);
-        let fresh = Self::start((&self.dir, now), VecDeque::new(), place, self.previous);
-        let fresh = fresh.inspect_err(|_| {
-            // Without its first record it is no segment.
-            let _ = std::fs::remove_file(segment::path(&self.dir, place.0));
-        })?;
+        let fresh = Self::start((&self.dir, now), VecDeque::new(), place, self.previous)?;
         let before = std::mem::replace(self, fresh);
         self.fsyncs += before.fsyncs;
         self.closed = before.closed;

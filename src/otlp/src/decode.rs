@@ -157,7 +157,7 @@ fn resource(group: &[u8]) -> Result<Surroundings, DecodeError> {
     let Some(bytes) = fields(group, 1, "resource").last().transpose()? else {
         return Ok(Surroundings::default());
     };
-    let resource = pairs(parse::<Resource>(bytes, "resource")?.attributes);
+    let resource = decode_resource(bytes)?;
     let find = |wanted: &str| {
         resource.iter().rev().find_map(|(key, value)| match value {
             Value::Text(id) if key == wanted => Some(id.clone().into_owned()),
@@ -166,7 +166,12 @@ fn resource(group: &[u8]) -> Result<Surroundings, DecodeError> {
     };
     // A program's resource has an instance id of its own; the host that it ran on stands beside it.
     let install_id = find(keys::AGENT_ID).or_else(|| find(keys::INSTALL_ID));
-    Ok(Surroundings { resource: resource.into(), install_id, boot_id: None })
+    Ok(Surroundings { resource, install_id, boot_id: None })
+}
+
+/// The attributes of a `Resource` message.
+pub(crate) fn decode_resource(bytes: &[u8]) -> Result<ResourceAttributes, DecodeError> {
+    Ok(pairs(parse::<Resource>(bytes, "resource")?.attributes).into())
 }
 
 fn boot_id(scope: &[u8]) -> Result<Option<String>, DecodeError> {

@@ -19,8 +19,9 @@ use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::resource::v1;
 use prost::Message;
 
+use crate::decode::decode_resource;
 use crate::encode::text;
-use crate::keys;
+use crate::{DecodeError, ResourceAttributes, keys};
 
 /// The finished messages of a program's resource and scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +69,14 @@ impl Source {
         Self { resource: resource.encode_to_vec(), scope: scope.encode_to_vec() }
     }
 
+    /// What the program says of itself, as attributes.
+    ///
+    /// # Errors
+    /// When the bytes are no `Resource`.
+    pub fn attributes(&self) -> Result<ResourceAttributes, DecodeError> {
+        decode_resource(&self.resource)
+    }
+
     /// The text by which the spool groups this program's records of a boot.
     #[must_use]
     pub fn label(&self, boot: &str) -> String {
@@ -111,6 +120,8 @@ mod tests {
         let source = Source::of(&program, HOST);
         let label = source.label("b1");
         assert_eq!(Origin::read(&label), Origin { boot: "b1", source: Some(source.clone()) });
+        let told = source.attributes().unwrap();
+        assert_eq!(told.iter().map(|(key, _)| key.as_str()).next(), Some("service.name"));
         let resource = v1::Resource::decode(source.resource.as_slice()).unwrap();
         assert_eq!(
             resource.attributes,

@@ -23,7 +23,7 @@ use sha2::{Digest as _, Sha256};
 use crate::manifest::read;
 use crate::rate::Limiter;
 use crate::scraped::declare;
-use crate::{Caller, Counts, Manifest, Origin, PeerWord, Peers, Reason, SHIPPED, Transport};
+use crate::{Caller, Counts, Event, Manifest, Origin, PeerWord, Peers, Reason, SHIPPED, Transport};
 
 /// Where a manifest comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -253,6 +253,28 @@ impl Registry {
             provider.manifest.any_event || provider.manifest.event(Kind::Log, name).is_some()
         };
         self.on(caller).find(declares).ok_or(Reason::UnknownEvent)
+    }
+
+    /// Where a record of a program that calls itself so is declared: the first manifest, on or off, that knows
+    /// it; one that takes any event knows it without saying more.
+    #[must_use]
+    pub fn declared(
+        &self,
+        service_name: Option<&str>,
+        kind: Kind,
+        name: &str,
+    ) -> Option<(&Manifest, Option<&Event>)> {
+        let is_so_called = |manifest: &&Manifest| {
+            // What `agentctl emit` sends is called as its provider.
+            service_name == Some(manifest.name.as_str())
+                || manifest.service_name.admit(service_name)
+        };
+        let manifests = self.providers.iter().map(Provider::manifest).filter(is_so_called);
+        let mut declared = manifests.filter_map(|manifest| match manifest.event(kind, name) {
+            Some(event) => Some((manifest, Some(event))),
+            None => manifest.any_event.then_some((manifest, None)),
+        });
+        declared.next()
     }
 
     fn on<'a>(&'a self, caller: &Caller) -> impl Iterator<Item = &'a Provider> {

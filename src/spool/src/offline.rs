@@ -117,10 +117,34 @@ pub struct Repair {
 /// An open store of an agent that does not run.
 #[derive(Debug)]
 pub struct Offline {
+    // Before the connection: it holds the lock.
+    _log: LogLeft,
     conn: Connection,
     dir: PathBuf,
     books: Books,
     install_id: String,
+}
+
+/// Where there was no log, looking makes an empty one, which goes again while nobody else may have it open.
+#[derive(Debug)]
+struct LogLeft(Option<PathBuf>);
+
+impl LogLeft {
+    fn of(store: &Path) -> Self {
+        let log = store.with_file_name(format!("{STORE}-wal"));
+        Self(Some(log).filter(|log| !log.exists()))
+    }
+}
+
+impl Drop for LogLeft {
+    fn drop(&mut self) {
+        if let Some(log) = self.0.take()
+            && std::fs::metadata(&log).is_ok_and(|facts| facts.len() == 0)
+        {
+            // Where it stays, the next start takes it for the empty log that it is.
+            let _ = std::fs::remove_file(log);
+        }
+    }
 }
 
 impl Offline {
@@ -141,13 +165,14 @@ impl Offline {
                 OfflineError::Damaged { path, source: Some(source) }
             }
         };
+        let log = LogLeft::of(&path);
         let conn = connect(&path).map_err(refused)?;
         let found = schema::inspect(&conn).map_err(refused)?;
         let schema::Content::Ours { books: Some(books), install_id: Some(install_id) } = found
         else {
             return Err(OfflineError::Damaged { path, source: None });
         };
-        Ok(Self { conn, dir: dir.to_owned(), books: *books, install_id })
+        Ok(Self { _log: log, conn, dir: dir.to_owned(), books: *books, install_id })
     }
 
     /// Opens the store as an agent would, takes out what is damaged, and looks at it again.

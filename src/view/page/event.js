@@ -14,9 +14,10 @@ export function open(body, { argument, signal, say, heading }) {
     const text = JSON.stringify(event);
     if (text === shown) return;
     shown = text;
-    put(heading, event.name, el('span', { class: 'soft' }, ` \u00b7 ${count(event.seq)}`));
+    const name = event.name ?? (event.time === null ? 'gone' : 'log record');
+    put(heading, name, el('span', { class: 'soft' }, ` \u00b7 ${count(event.seq)}`));
     put(body, head(event), fieldsOf(event), pointsOf(event), resourceOf(event), bytesOf(event));
-    say(`${event.name}, ${event.state}`);
+    say(`${name}, ${event.state}`);
   };
 }
 
@@ -29,6 +30,7 @@ function head(event) {
       ['Reason', event.reason],
       ['The endpoint\u2019s words', event.answer],
       ['Sent in request', event.request !== null && event.request !== undefined ? el('a', { href: `#/sent?request=${event.request}` }, count(event.request)) : null],
+      ['Told by', event.provider && `the local program ${event.provider}`],
       ['Unit', event.unit],
       ['Id', event.uid && el('code', null, event.uid)],
       ['Boot', event.boot_id && el('code', null, event.boot_id)],
@@ -73,7 +75,7 @@ function pointsOf({ points, unit }) {
 function resourceOf({ resource }) {
   const pairs = Object.entries(resource ?? {});
   if (pairs.length === 0) return null;
-  return part('Sent with it', el('p', { class: 'soft' }, 'What every request says once about where it comes from.'),
+  return part('Sent with it', el('p', { class: 'soft' }, 'What a request says once about where its records come from.'),
     facts(pairs.map(([name, given]) => [name, plain(given)])));
 }
 

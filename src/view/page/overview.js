@@ -17,7 +17,7 @@ export function open(body, { signal, say }) {
     const [status, explanation, stats] = await Promise.all(['status', 'explain', 'stats'].map((path) => ask(path, signal)));
     put(lead, levelOf(status), uploadOf(status));
     put(ledger, ledgerOf(status, stats));
-    put(keeping, spoolOf(status), costOf(status));
+    put(keeping, spoolOf(status), journalOf(status), costOf(status));
     redraw(layers, explanation, () => layersOf(explanation));
     redraw(probes, status.probes, () => probesOf(status.probes));
     say(`Level ${status.level.effective}, upload ${status.upload.state}`);
@@ -78,6 +78,14 @@ function spoolOf({ spool }) {
       ['Oldest', spool.oldest_seconds ? duration(spool.oldest_seconds) : 'nothing waits'],
       ['If power fails now', `at most ${many(bound.events, 'event')} of the last ${duration(bound.seconds)}`],
     ]));
+}
+
+function journalOf({ journal }) {
+  if (journal.max_bytes === 0) return part('Journal of what left', el('p', { class: 'soft' }, 'It is switched off: journal.max_bytes = 0.'));
+  return part('Journal of what left',
+    el('p', { class: 'figure' }, journal.bytes === null ? '\u2013' : size(journal.bytes), el('span', { class: 'soft' }, ` of ${size(journal.max_bytes)}`)),
+    journal.trouble && el('p', { class: 'note bad' }, el('strong', null, 'What leaves cannot be written down. '), journal.trouble),
+    facts([['Left and not written down', journal.holes ? many(journal.holes, 'request') : null]]));
 }
 
 function costOf({ cost, uptime_seconds: up, version, install_id: id }) {

@@ -72,8 +72,8 @@ function categories(days) {
   return [el('h3', null, 'By category'), table('Size by category', columns, rows)];
 }
 
-function draw(view, { entries, next, holes }) {
-  const text = JSON.stringify([entries, next, holes]);
+function draw(view, { entries, next, holes, max_bytes: most }) {
+  const text = JSON.stringify([entries, next, holes, most]);
   if (text === view.text) return;
   view.text = text;
   const turn = async (before) => {
@@ -83,6 +83,7 @@ function draw(view, { entries, next, holes }) {
   };
   put(view.requests, part('Requests',
     el('p', { class: 'soft' }, 'Each request as it left, with the endpoint\u2019s answer. The entries are chained by their hashes; agentctl audit checks the chain.'),
+    most === 0 && el('p', { class: 'note' }, 'The journal is switched off (journal.max_bytes = 0): what leaves is not kept here.'),
     (holes ?? []).map((hole) => el('p', { class: 'note' }, `The journal has a hole at ${count(hole.first)}\u2013${count(hole.last)}: ${hole.reason}.`)),
     entries.length ? table('Requests, newest first', columnsOf(view), entries) : el('p', { class: 'empty' }, 'No request is in the journal.'),
     el('p', { class: 'foot' },

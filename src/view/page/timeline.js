@@ -93,8 +93,11 @@ async function older(view) {
 
 /** What was dropped in one go is one line: what the records were is gone with them. */
 function nameOf(row) {
-  if (row.name === null) return el('span', { class: 'soft' }, row.count ? `${many(row.count, 'record')}, gone` : 'gone');
-  return el('a', { href: `#/events/${row.seq}`, 'data-seq': row.seq }, row.name);
+  if (row.count) return el('span', { class: 'soft' }, `${many(row.count, 'record')}, gone`);
+  // A program's plain log record has no name; what is gone has no time either.
+  const name = row.name ?? (row.time === null ? null : 'log record');
+  if (name === null) return el('span', { class: 'soft' }, 'gone');
+  return el('a', { href: `#/events/${row.seq}`, 'data-seq': row.seq }, name);
 }
 
 const COLUMNS = [

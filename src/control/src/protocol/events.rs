@@ -212,8 +212,12 @@ pub struct EventDetail {
     /// What a page says of it, with its content.
     #[serde(flatten)]
     pub event: Event,
-    /// What was said of the sender; null where the request is not in the journal.
+    /// What was said of the sender: with the request that it left with, and of a local program's record also while
+    /// it waits; else null.
     pub resource: Value,
+    /// The local program's provider, whose manifest explains it; null of the agent's own records.
+    #[serde(default)]
+    pub provider: Option<String>,
     /// The boot in which it was observed.
     pub boot_id: Option<String>,
     /// The record's protobuf message in base64; null where it is gone.
@@ -229,13 +233,13 @@ pub struct FieldDetail {
     pub name: String,
     /// Its value; of a metric's attribute every value that its points have.
     pub value: Value,
-    /// The lowest level at which it may be sent; null where the catalog does not know it.
+    /// The lowest level at which it may be sent; null where neither the catalog nor a manifest knows it.
     pub level: Option<u8>,
     /// What kind of fact it is.
     pub class: Option<String>,
     /// Why its event is collected.
     pub purpose: Option<String>,
-    /// The catalog's words.
+    /// The words of the catalog, or of the program's manifest.
     pub text: Option<String>,
 }
 
@@ -246,6 +250,9 @@ pub struct JournalPage {
     pub entries: Vec<JournalEntry>,
     /// Requests that left and could not be written down, among these entries.
     pub holes: Vec<JournalHole>,
+    /// Most bytes that the journal may take; 0 where none is kept.
+    #[serde(default)]
+    pub max_bytes: u64,
     /// `before` of the next page, where more follows.
     pub next: Option<u64>,
 }

@@ -29,6 +29,9 @@ pub struct Status {
     pub events: EventCounts,
     /// What waits on the disk.
     pub spool: SpoolStatus,
+    /// The journal of what left.
+    #[serde(default)]
+    pub journal: JournalStatus,
     /// The probes, in the order in which they run.
     pub probes: Vec<ProbeStatus>,
     /// What the agent costs this host.
@@ -111,6 +114,26 @@ pub struct EventCounts {
     pub withheld_by_level: u64,
     /// What was refused at the door.
     pub refused: u64,
+    /// What `candor.telemetry.health` tells instead, where the owner had the ids renewed; else absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since_renewal: Option<SinceRenewal>,
+}
+
+/// The ledger since the owner had the ids renewed: what a receiver is told, which knows the present id only.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SinceRenewal {
+    /// Records that were committed.
+    pub generated: u64,
+    /// Records that the endpoint acknowledged.
+    pub uploaded: u64,
+    /// Records that will not be uploaded.
+    pub dropped: u64,
+    /// As in [`EventCounts`].
+    pub percent_uploaded: Option<f64>,
+    /// As in [`EventCounts`].
+    pub percent_dropped: Option<f64>,
+    /// Dropped records by the word of their reason.
+    pub dropped_by_reason: BTreeMap<String, u64>,
 }
 
 /// What waits on the disk.
@@ -124,6 +147,19 @@ pub struct SpoolStatus {
     pub oldest_seconds: u64,
     /// What a power cut would lose now.
     pub loss_bound: LossBound,
+}
+
+/// The journal of what left.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalStatus {
+    /// Most bytes that it may take; 0 where none is kept.
+    pub max_bytes: u64,
+    /// Bytes that it takes; null before the first request since the agent's start.
+    pub bytes: Option<u64>,
+    /// Requests since the agent's start that left and could not be written down.
+    pub holes: u64,
+    /// Why the last request could not be written down; null where it could.
+    pub trouble: Option<String>,
 }
 
 /// What was accepted and is not yet committed.

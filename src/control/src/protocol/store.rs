@@ -35,6 +35,9 @@ pub struct AuditReport {
 /// What reading the whole journal found; what disagrees stands among the findings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalAudit {
+    /// Most bytes that it may take; 0 where none is kept.
+    #[serde(default)]
+    pub max_bytes: u64,
     /// Requests that stand there.
     pub entries: u64,
     /// The number of the oldest; null where there is none.

@@ -1,7 +1,8 @@
 //! `audit`: derives the ledger again from the rows, and the journal's hashes from its bytes, and compares; the
 //! daemon does it where one runs.
 
-use candor_control::protocol::{AuditReport, GapRange, JournalAudit};
+use candor_chronicle::{ChronicleError, audit_closed};
+use candor_control::protocol::{AuditReport, JournalAudit};
 use candor_journal::Reader;
 use candor_spool::Offline;
 
@@ -23,34 +24,11 @@ pub(crate) async fn run(context: &Context) -> Result<Shown, Failure> {
 /// Without a daemon: the store of the stopped agent, its mirror with it.
 pub(crate) fn own(context: &Context) -> Result<AuditReport, Failure> {
     let store = Offline::open(&context.layout.state_dir()).map_err(|error| unusable(&error))?;
-    let audit = store.verify().map_err(|error| unusable(&error))?;
-    let journal = Reader::open(&context.layout.state_dir()).and_then(|reader| reader.verify());
-    let left = journal.map_err(|error| Failure::new(FAILED, chain(&error)))?;
-    let range = |gap: &candor_spool::Gap| GapRange {
-        first: gap.first,
-        last: gap.last,
-        count: gap.count,
-        reason: gap.reason.word().to_owned(),
-    };
-    Ok(AuditReport {
-        sound: audit.is_sound() && left.is_sound(),
-        findings: [audit.findings(), left.findings()].concat(),
-        generated: audit.ledger.generated,
-        uploaded: audit.ledger.uploaded,
-        dropped: audit.ledger.dropped.total(),
-        pending: audit.verdict.pending_by_ledger,
-        pending_by_rows: audit.verdict.pending_by_rows,
-        gaps: store.gaps().iter().map(range).collect(),
-        journal: JournalAudit {
-            entries: left.entries,
-            first: left.first,
-            last: left.last,
-            bytes: left.bytes,
-            holes: left.holes,
-            torn_bytes: left.torn,
-            changed: left.changed,
-        },
-    })
+    let reader = Reader::open(&context.layout.state_dir());
+    let max_bytes = context.snapshot().config.journal.max_bytes;
+    let audited = reader.map_err(ChronicleError::Journal);
+    let audited = audited.and_then(|reader| audit_closed(&store, &reader, max_bytes));
+    audited.map_err(|error| Failure::new(FAILED, chain(&error)))
 }
 
 pub(crate) fn text(report: &AuditReport) -> String {
@@ -67,6 +45,9 @@ pub(crate) fn text(report: &AuditReport) -> String {
     }
     let journal = &report.journal;
     table.row(["journal", &told(journal.entries), &range(journal)]);
+    if journal.max_bytes == 0 {
+        table.row(["", "", "none is kept: journal.max_bytes = 0"]);
+    }
     if journal.holes > 0 {
         table.row(["", &told(journal.holes), "left and could not be written down"]);
     }

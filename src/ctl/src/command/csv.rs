@@ -12,7 +12,7 @@
 
 use std::io::{self, Write};
 
-use candor_otlp::{decode_frame, frame_len, json};
+use candor_otlp::{Origin, decode_frame, frame_len, json};
 use serde_json::Value;
 
 use crate::command::export::Batch;
@@ -34,9 +34,10 @@ impl<W: Write> Sheet<W> {
     pub(crate) fn batch(&mut self, batch: &Batch<'_>) -> io::Result<()> {
         self.begin()?;
         let (mut rest, mut seq) = (batch.frames, batch.first_seq);
+        let boot = Origin::read(batch.boot).boot;
         while let Some(length) = frame_len(batch.kind, rest) {
             let record = decode_frame(batch.kind, &rest[..length]).map_err(io::Error::other)?;
-            self.record(&Value::Object(json::to_json(&record)), (seq, batch.boot))?;
+            self.record(&Value::Object(json::to_json(&record)), (seq, boot))?;
             rest = &rest[length..];
             seq += 1;
         }

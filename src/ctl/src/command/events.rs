@@ -16,6 +16,7 @@ use candor_spool::{Offline, OfflineError};
 use serde_json::Value;
 
 use crate::cli::EventsOptions;
+use crate::command::providers::registry;
 use crate::command::spool::unusable;
 use crate::context::Context;
 use crate::failure::{FAILED, Failure, USAGE, chain};
@@ -175,7 +176,10 @@ async fn single(context: &Context, seq: u64) -> Result<Shown, Failure> {
     let told = Context::unless_no_daemon(context.client().event(seq).await)?;
     let detail = match told {
         Some(detail) => Some(detail),
-        None => offline(context, |sources| candor_chronicle::event(sources, seq))?,
+        None => {
+            let known = registry(context);
+            offline(context, |sources| candor_chronicle::event(sources, seq, &known))?
+        }
     };
     let unknown = || Failure::new(FAILED, format!("nothing is known of record {seq} (any more)"));
     let detail = detail.ok_or_else(unknown)?;
@@ -186,6 +190,7 @@ fn detail_text(detail: &EventDetail) -> String {
     let event = &detail.event;
     let mut lines = vec![text(std::slice::from_ref(event)).trim_end().to_owned()];
     lines.extend(event.request.map(|entry| format!("left with entry {entry} of the journal")));
+    lines.extend(detail.provider.as_ref().map(|name| format!("told by {name}")));
     for field in &detail.fields {
         let value = match &field.value {
             Value::String(text) => text.clone(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use candor_control::protocol::Status;
+use candor_control::protocol::{EventCounts, SinceRenewal, Status};
 use candor_model::events::agent::{Dropped, Health};
 use candor_model::{Draft, DropReason, Kind, Level};
 use candor_otlp::{Part, decode_body, json, request_body, seal};
@@ -101,18 +101,18 @@ fn facts(
 /// Without a daemon nobody knows these numbers: they are absent.
 fn health(status: Option<&Status>) -> Health {
     let Some(status) = status else { return Health::default() };
-    let events = &status.events;
+    let told = told(&status.events);
     let dropped = DropReason::ALL.into_iter().filter_map(|reason| {
-        let count = *events.dropped_by_reason.get(reason.word())?;
+        let count = *told.dropped_by_reason.get(reason.word())?;
         (count > 0).then_some(Dropped { reason: reason.word(), count })
     });
     Health {
-        generated: Some(events.generated),
-        uploaded: Some(events.uploaded),
-        dropped: Some(events.dropped),
-        pending: Some(events.pending),
-        percent_uploaded: events.percent_uploaded,
-        percent_dropped: events.percent_dropped,
+        generated: Some(told.generated),
+        uploaded: Some(told.uploaded),
+        dropped: Some(told.dropped),
+        pending: Some(status.events.pending),
+        percent_uploaded: told.percent_uploaded,
+        percent_dropped: told.percent_dropped,
         dropped_by_reason: dropped.collect(),
         last_upload: status.upload.last_success.clone(),
         failed_probes: Vec::new(),
@@ -120,6 +120,18 @@ fn health(status: Option<&Status>) -> Health {
         cpu_ms: Some(status.cost.cpu_ms),
         bytes_uploaded: Some(status.cost.bytes_uploaded),
     }
+}
+
+/// The sums that a receiver is told: those since the ids were renewed, where they were.
+fn told(events: &EventCounts) -> SinceRenewal {
+    events.since_renewal.clone().unwrap_or_else(|| SinceRenewal {
+        generated: events.generated,
+        uploaded: events.uploaded,
+        dropped: events.dropped,
+        percent_uploaded: events.percent_uploaded,
+        percent_dropped: events.percent_dropped,
+        dropped_by_reason: events.dropped_by_reason.clone(),
+    })
 }
 
 fn records(drafts: &[Draft], format: PreviewFormat) -> Result<Shown, Failure> {

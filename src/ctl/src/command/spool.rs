@@ -9,8 +9,7 @@ use std::path::Path;
 
 use candor_control::protocol::{DeadRecord, DeadRecords, ReplayRequest, Replayed};
 use candor_model::Kind;
-use candor_pipeline::rfc3339;
-use candor_spool::{DeadLetter, Framing, Offline, OfflineError, Settings};
+use candor_spool::{Framing, Offline, OfflineError, Settings};
 use serde_json::{Value, json};
 
 use crate::cli::{DeadAction, SpoolAction};
@@ -121,20 +120,12 @@ async fn dead(context: &Context) -> Result<Vec<DeadRecord>, Failure> {
         return Ok(told.dead);
     }
     let store = Offline::open(&context.layout.state_dir()).map_err(|error| unusable(&error))?;
-    Ok(store.dead_letters().map_err(|error| unusable(&error))?.into_iter().map(record).collect())
-}
-
-fn record(letter: DeadLetter) -> DeadRecord {
-    DeadRecord {
-        seq: letter.seq,
-        level: letter.level.number(),
-        kind: letter.kind.name().to_owned(),
-        boot_id: letter.boot.to_string(),
-        time: rfc3339(letter.time),
-        bytes: letter.bytes.len(),
-        record: content(letter.kind, &letter.bytes),
-        answer: letter.answer,
-    }
+    Ok(store
+        .dead_letters()
+        .map_err(|error| unusable(&error))?
+        .into_iter()
+        .map(candor_chronicle::dead)
+        .collect())
 }
 
 /// A frame in words; null where it cannot be read.

@@ -62,6 +62,7 @@ fn text(status: &Status, paint: Paint) -> String {
     }
     upload(status, &mut table, paint);
     ledger(status, &mut table, paint);
+    journal(status, &mut table, paint);
     let cost = &status.cost;
     let rss = cost
         .rss_bytes
@@ -146,6 +147,25 @@ fn ledger(status: &Status, table: &mut Table, paint: Paint) {
         "",
         &format!("if power fails now: at most {} events of {:.1} s", bound.events, bound.seconds),
     ]);
+}
+
+/// What left is kept on this host, or why it is not.
+fn journal(status: &Status, table: &mut Table, paint: Paint) {
+    let journal = &status.journal;
+    let kept = match (journal.max_bytes, journal.bytes) {
+        (0, _) => "of what left is not kept: journal.max_bytes = 0".to_owned(),
+        (most, None) => format!("of what left: at most {}", bytes(most)),
+        (most, Some(kept)) => format!("of what left: {} of {}", bytes(kept), bytes(most)),
+    };
+    table.row(["journal", &kept]);
+    if let Some(trouble) = &journal.trouble {
+        let said = paint.text(Tone::Warning, "what leaves cannot be written into it");
+        table.row(["", &format!("{said}: {trouble}")]);
+    }
+    if journal.holes > 0 {
+        let holes = journal.holes;
+        table.row(["", &format!("{holes} requests left and are not in it, since the start")]);
+    }
 }
 
 fn probes(status: &Status) -> String {

@@ -85,7 +85,10 @@ fn a_store_that_is_open_or_absent_is_refused() {
         assert!(matches!(repair, Err(OfflineError::InUse { .. })));
         spool.close().await.unwrap();
     });
+    // Closed in order, it has no log, and looking leaves none.
+    let before = files(dir.path());
     assert!(Offline::open(dir.path()).unwrap().verify().unwrap().is_sound());
+    assert_eq!(files(dir.path()), before);
 }
 
 #[test]
