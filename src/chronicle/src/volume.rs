@@ -22,8 +22,8 @@ type Days = BTreeMap<String, DayVolume>;
 pub struct Volumes(HashMap<Mark, Days>);
 
 impl Volumes {
-    /// The last days of the journal. Bodies are unpacked for the categories as long as `budget` lasts; older ones
-    /// then count as `other`, until they were unpacked for a later question.
+    /// The last days of the journal. Bodies are unpacked for the categories as long as `budget` lasts, those of the
+    /// newest segment and of one more in any case; older ones then count as `other`, until a later question.
     ///
     /// # Errors
     /// [`ChronicleError::Journal`].
@@ -39,15 +39,17 @@ impl Volumes {
         let first = now.checked_sub(Duration::from_hours(24).saturating_mul(back)).map(day);
         let segments = reader.by_segment();
         self.0.retain(|known, _| segments.iter().any(|(mark, _)| mark == known));
-        let mut sums = Days::new();
-        for (mark, segment) in segments {
+        let (mut sums, mut has_more) = (Days::new(), false);
+        for (place, (mark, segment)) in segments.into_iter().enumerate() {
             if let Some(known) = self.0.get(&mark) {
                 add_up(&mut sums, known);
                 continue;
             }
-            let found = of(&segment, end)?;
+            let until = (place > 0 && has_more).then_some(end);
+            has_more |= place > 0;
+            let found = of(&segment, until)?;
             add_up(&mut sums, &found);
-            if Instant::now() < end {
+            if until.is_none_or(is_ahead) {
                 self.0.insert(mark, found);
             }
         }
@@ -56,14 +58,18 @@ impl Volumes {
     }
 }
 
+fn is_ahead(end: Instant) -> bool {
+    Instant::now() < end
+}
+
 /// The days of one segment.
-fn of(segment: &Reader, end: Instant) -> Result<Days, ChronicleError> {
+fn of(segment: &Reader, until: Option<Instant>) -> Result<Days, ChronicleError> {
     let mut days = Days::new();
     segment.newest_first(|look| {
         if let Look::Entry(entry, body) = look {
             let day = day(entry.request.time);
             let volume = days.entry(day.clone()).or_insert_with(|| empty(day));
-            add(volume, &entry, (Instant::now() < end).then_some(body));
+            add(volume, &entry, until.is_none_or(is_ahead).then_some(body));
         }
         ControlFlow::<()>::Continue(())
     })?;
@@ -136,7 +142,64 @@ fn category(name: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use candor_journal::{Bounds, Ending, Journal, Outcome, Request, Run};
+    use candor_model::events::agent::Change;
+    use candor_model::{Kind, Level, UnixNanos};
+    use candor_otlp::{Part, Stamp, encode, request_body, seal};
+
     use super::*;
+
+    /// The body of a request with one event of the category `agent`.
+    fn body(seq: u64) -> Vec<u8> {
+        let (from, to) = (Some("1".repeat(300)), None);
+        let event = Change { subject: "level", from, to, layer: None, role: None };
+        let stamp = Stamp { uid: "u", observed: UnixNanos(1), level: Level::Basic };
+        let mut row = Vec::new();
+        seal(Kind::Log, &encode(&event.into(), &stamp), seq, &mut row);
+        request_body(Kind::Log, &[], &[Part { boot: "b", rows: &[&row] }])
+    }
+
+    fn keep(journal: &Journal, seq: u64, time: SystemTime) {
+        let (level, body) = (Level::Basic, body(seq));
+        let request = Request {
+            time,
+            endpoint: "https://t.example/v1/logs".into(),
+            pin: "sha256/pin".into(),
+            tls: "1.3".into(),
+            kind: Kind::Log,
+            encoding: "identity".into(),
+            runs: vec![Run { first: seq, records: 1, level, bytes: body.len() as u64 }],
+        };
+        let flight = journal.begin(&request, &body);
+        let ending = Ending::Answered { status: 200 };
+        journal.end(flight, Outcome { time, ending, answer: String::new(), rejected: 0 });
+    }
+
+    #[test]
+    fn what_there_was_no_time_for_is_told_by_the_next_answers_and_what_is_known_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::new(dir.path(), Bounds { max_bytes: 30_000, ..Bounds::default() });
+        let now = SystemTime::now();
+        (1..=20).for_each(|seq| keep(&journal, seq, now));
+        let ask = |volumes: &mut Volumes, budget| {
+            let reader = journal.reader().unwrap();
+            volumes.last(&reader, now, 30, budget).unwrap().days.remove(0)
+        };
+        let segments = journal.reader().unwrap().by_segment().len();
+        assert!(segments >= 4, "{segments}");
+        let whole = ask(&mut Volumes::default(), Duration::from_mins(1));
+        assert_eq!((whole.requests, whole.records), (20, 20));
+        assert_eq!(whole.by_category.keys().collect::<Vec<_>>(), ["agent"]);
+        let mut volumes = Volumes::default();
+        let first = ask(&mut volumes, Duration::ZERO);
+        assert!(first.by_category["other"] > 0 && first.by_category["agent"] > 0, "{first:?}");
+        assert_eq!((first.requests, first.by_level["1"]), (20, whole.by_level["1"]));
+        (2..segments).for_each(|_| drop(ask(&mut volumes, Duration::ZERO)));
+        assert_eq!(ask(&mut volumes, Duration::ZERO), whole, "each answer knows one more");
+        keep(&journal, 21, now);
+        assert_eq!(ask(&mut volumes, Duration::ZERO).requests, 21);
+        assert!(volumes.0.len() <= segments + 1, "what is gone is forgotten");
+    }
 
     #[test]
     fn a_category_is_the_first_word_that_says_something() {

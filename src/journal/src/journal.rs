@@ -90,6 +90,7 @@ impl Journal {
 
     /// Takes other bounds; whether they are others. What is beyond them goes when the journal is
     /// [tidied](Self::tidy), or with the next request. Touches no file.
+    #[must_use = "what is beyond other bounds goes when the journal is tidied"]
     pub fn configure(&self, bounds: Bounds) -> bool {
         std::mem::replace(&mut self.inner().bounds, bounds) != bounds
     }

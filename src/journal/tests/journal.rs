@@ -213,7 +213,7 @@ fn a_smaller_bound_counts_at_once_and_none_at_all_leaves_nothing() {
         assert_eq!(numbers(&journal.reader().unwrap())[..2], [61, 60]);
 
         let flight = journal.begin(&request(62, at(62)), b"on its way");
-        journal.configure(Bounds { max_bytes: 0, ..bounds });
+        assert!(journal.configure(Bounds { max_bytes: 0, ..bounds }));
         journal.tidy(at(63));
         assert_eq!(files(dir.path()).len(), 0, "{restarts}");
         journal.end(flight, answered(200));
@@ -222,7 +222,7 @@ fn a_smaller_bound_counts_at_once_and_none_at_all_leaves_nothing() {
         fill(&journal, 63..=63, 1000);
         journal.sync();
         assert_eq!(files(dir.path()).len(), 0);
-        journal.configure(bounds);
+        assert!(journal.configure(bounds));
         fill(&journal, 1..=1, 1000);
         assert_eq!(numbers(&journal.reader().unwrap()), [1], "a new chain");
         assert!(verify(dir.path()).is_sound());

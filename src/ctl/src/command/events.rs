@@ -174,12 +174,11 @@ fn text(events: &[Event]) -> String {
 
 async fn single(context: &Context, seq: u64) -> Result<Shown, Failure> {
     let told = Context::unless_no_daemon(context.client().event(seq).await)?;
-    let detail = match told {
-        Some(detail) => Some(detail),
-        None => {
-            let known = registry(context);
-            offline(context, |sources| candor_chronicle::event(sources, seq, &known))?
-        }
+    let detail = if told.is_some() {
+        told
+    } else {
+        let known = registry(context);
+        offline(context, |sources| candor_chronicle::event(sources, seq, &known))?
     };
     let unknown = || Failure::new(FAILED, format!("nothing is known of record {seq} (any more)"));
     let detail = detail.ok_or_else(unknown)?;
