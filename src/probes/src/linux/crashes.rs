@@ -290,6 +290,10 @@ mod tests {
     fn write_dump(host: &Host, pid: u32, second: u64) {
         let path = host.path("var/lib/systemd/coredump").join(dump_of(pid, second));
         fs::write(&path, "1").unwrap();
+        set_modified(&path, second);
+    }
+
+    fn set_modified(path: &Path, second: u64) {
         let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_nanos(at(second).wall.0);
         fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
     }
@@ -317,6 +321,24 @@ mod tests {
         let mut probe = keeping(root.path());
         assert_eq!(probe.report(&host, at(9000)).unwrap().len(), 2);
         assert_eq!(keeping(root.path()).report(&host, at(9001)).unwrap(), []);
+    }
+
+    /// An Apport report names no process: only its time tells that it was told.
+    #[test]
+    fn a_report_that_was_told_before_a_restart_is_not_told_again() {
+        let (root, host) = host();
+        keeping(root.path()).report(&host, at(0)).unwrap();
+        let write_report = |name: &str, second: u64| {
+            let path = host.path("var/crash").join(name);
+            fs::write(&path, "ProblemType: Crash\nExecutablePath: /usr/bin/x\nSignal: 6\n")
+                .unwrap();
+            set_modified(&path, second);
+        };
+        write_report("_usr_bin_x.0.crash", 10);
+        assert_eq!(keeping(root.path()).report(&host, at(100)).unwrap().len(), 1);
+        assert_eq!(keeping(root.path()).report(&host, at(200)).unwrap(), []);
+        write_report("_usr_bin_y.0.crash", 301);
+        assert_eq!(keeping(root.path()).report(&host, at(400)).unwrap().len(), 1);
     }
 
     #[test]

@@ -115,4 +115,27 @@ mod tests {
             },
         );
     }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_mirror_is_encrypted_when_all_that_it_lies_on_is() {
+        for (legs, is_encrypted) in [
+            (["CRYPT-LUKS2-a", "CRYPT-LUKS2-b"], true),
+            (["CRYPT-LUKS2-a", "LVM-b"], false),
+            (["LVM-a", "CRYPT-LUKS2-b"], false),
+            (["LVM-a", "LVM-b"], false),
+        ] {
+            let root = tempfile::tempdir().unwrap();
+            let host = Host::new(root.path());
+            let slaves = host.sys("dev/block/9:0/slaves");
+            for (name, identity) in ["a", "b"].into_iter().zip(legs) {
+                std::fs::create_dir_all(slaves.join(name).join("dm")).unwrap();
+                std::fs::write(slaves.join(name).join("dm/uuid"), identity).unwrap();
+            }
+            std::fs::create_dir_all(host.proc("1")).unwrap();
+            let mounts = "1 0 9:0 / / rw - ext4 /dev/md0 rw\n";
+            std::fs::write(host.proc("1/mountinfo"), mounts).unwrap();
+            assert_eq!(super::is_encrypted(&host), Some(is_encrypted), "{legs:?}");
+        }
+    }
 }
