@@ -19,9 +19,10 @@ use crate::tree::Tree;
 use crate::volatile;
 
 /// What the machines must be; others may be added.
-const WANTED: [&str; 13] = [
+const WANTED: [&str; 15] = [
     "arm-big-little",
     "arm-board",
+    "arm-virtual",
     "container-cgroup2",
     "cpus-256",
     "hyper-v",
@@ -33,6 +34,7 @@ const WANTED: [&str; 13] = [
     "server-numa",
     "vmware",
     "workstation-smt-off",
+    "xen-guest",
 ];
 
 /// The directory of a machine, or of all of them.

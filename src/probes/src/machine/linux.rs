@@ -45,9 +45,7 @@ fn hypervisor(host: &Host, maker: Option<&str>, model: Option<&str>) -> Option<H
 /// What a hypervisor leaves behind where no DMI tells of it.
 fn traced(host: &Host) -> Option<Hypervisor> {
     if host.text(&host.sys("hypervisor/type")).as_deref() == Some("xen") {
-        // The privileged domain is the physical machine itself.
-        let capabilities = host.text(&host.proc("xen/capabilities")).unwrap_or_default();
-        return (!capabilities.contains("control_d")).then_some(Hypervisor::Xen);
+        return (!is_privileged_domain(host)).then_some(Hypervisor::Xen);
     }
     if !host.names(&host.sys("bus/vmbus/devices")).is_empty() {
         return Some(Hypervisor::HyperV);
@@ -62,11 +60,21 @@ fn traced(host: &Host) -> Option<Hypervisor> {
     known.into_iter().find(|(word, _)| tree.contains(word)).map(|(_, hypervisor)| hypervisor)
 }
 
+/// Xen's own domain, which has the hardware: the physical machine itself, though its processors say that a
+/// hypervisor is there.
+fn is_privileged_domain(host: &Host) -> bool {
+    let capabilities = host.text(&host.proc("xen/capabilities"));
+    capabilities.is_some_and(|capabilities| capabilities.contains("control_d"))
+}
+
 /// Told by a hypervisor's name, by the processor's `hypervisor` flag on x86, or by a device tree,
 /// in which a virtual machine without a name is `linux,dummy-virt`.
 fn is_virtual(host: &Host, hypervisor: Option<Hypervisor>, cpuinfo: &str) -> Option<bool> {
     if hypervisor.is_some() {
         return Some(true);
+    }
+    if is_privileged_domain(host) {
+        return Some(false);
     }
     if let Some(flags) = cpuinfo_value(cpuinfo, "flags") {
         return Some(flags.split_whitespace().any(|flag| flag == "hypervisor"));
@@ -113,5 +121,37 @@ mod tests {
             &["vendor_id\t: GenuineIntel\nflags\t\t: fpu lm 4\n"],
             |text| cpuinfo_value(text, "flags").map(str::to_owned),
         );
+    }
+
+    #[test]
+    fn a_hypervisor_without_a_name_is_known_by_what_it_leaves_behind() {
+        const CLOCKS: &str = "sys/devices/system/clocksource/clocksource0/available_clocksource";
+        const TREE: &str = "sys/firmware/devicetree/base/hypervisor/compatible";
+        let flags = ("proc/cpuinfo", "flags\t: fpu hypervisor lm\n");
+        let xen = ("sys/hypervisor/type", "xen\n");
+        let domain = ("proc/xen/capabilities", "control_d\n");
+        for (files, is_virtual, hypervisor) in [
+            (&[xen][..], true, Some(Hypervisor::Xen)),
+            (&[xen, domain], false, None),
+            (&[("sys/bus/vmbus/devices/x", "")], true, Some(Hypervisor::HyperV)),
+            (&[(CLOCKS, "kvm-clock tsc\n")], true, Some(Hypervisor::Kvm)),
+            (&[(TREE, "linux,kvm\0")], true, Some(Hypervisor::Kvm)),
+            (&[(TREE, "xen,xen-4.17\0xen,xen\0")], true, Some(Hypervisor::Xen)),
+            (&[(CLOCKS, "tsc hpet\n")], true, None),
+        ] {
+            let root = tempfile::tempdir().unwrap();
+            let host = Host::new(root.path());
+            for (path, text) in files.iter().chain([&flags]) {
+                let path = host.path(path);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, text).unwrap();
+            }
+            let machine = machine(&host);
+            assert_eq!(
+                (machine.is_virtual, machine.hypervisor),
+                (Some(is_virtual), hypervisor),
+                "{files:?}"
+            );
+        }
     }
 }
