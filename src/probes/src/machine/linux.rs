@@ -154,4 +154,18 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn a_board_that_does_not_exist_is_virtual_and_one_that_does_is_not() {
+        for (board, is_virtual) in
+            [("linux,dummy-virt\0", true), ("raspberrypi,4-model-b\0brcm,bcm2711\0", false)]
+        {
+            let root = tempfile::tempdir().unwrap();
+            let host = Host::new(root.path());
+            let tree = host.sys("firmware/devicetree/base");
+            std::fs::create_dir_all(&tree).unwrap();
+            std::fs::write(tree.join("compatible"), board).unwrap();
+            assert_eq!(machine(&host).is_virtual, Some(is_virtual), "{board}");
+        }
+    }
 }
