@@ -13,6 +13,7 @@ use candor_tests::{Agent, Settings};
 use serde_json::Value;
 
 mod archive;
+mod bundle;
 mod canary;
 mod golden;
 mod recording;

@@ -114,6 +114,7 @@ fn a_preview_is_what_a_running_agent_sends_field_by_field_at_every_level() {
     for level in 0..=3 {
         let running = running(|collector| Settings::to(collector, level));
         let names = running.agrees(level);
+        assert!(canary::search_all_that_left(&running.agent, level) > 0, "nothing left");
         assert!(names.is_superset(&below) && names.len() > below.len(), "{level}: {names:?}");
         below = names;
     }

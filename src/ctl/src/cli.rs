@@ -106,7 +106,12 @@ pub enum Command {
         /// The receipt.
         file: PathBuf,
     },
-    /// Help with finding a fault.
+    /// Help with finding a fault: a bundle for support.
+    ///
+    /// The bundle is one JSON file of what this program shows you anyway (status, explain, stats, audit, providers, the
+    /// changes made and what the agent would send), every text in it scrubbed. It has no configuration text, no key, no
+    /// secret and nothing of what was collected; its manifest says what is in it and what was left out and why. It is
+    /// shown before the file is written, and the file goes nowhere: give it away yourself.
     Diagnose(DiagnoseOptions),
     /// Check a configuration: file, line, what to change.
     Check(CheckOptions),
@@ -367,10 +372,20 @@ pub enum CatalogFormat {
 
 /// Options of `diagnose`.
 #[derive(Debug, Args)]
+#[command(subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
 pub struct DiagnoseOptions {
-    /// What to do.
+    /// The bundle's file; one that is there is replaced.
+    #[arg(long, value_name = "FILE", required = true)]
+    pub out: Option<PathBuf>,
+    /// Show the manifest and write nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// What the agent would send of the machine whose files stand below DIR in place of this one.
+    #[arg(long, value_name = "DIR")]
+    pub host_root: Option<PathBuf>,
+    /// Something else than a bundle.
     #[command(subcommand)]
-    pub action: DiagnoseAction,
+    pub action: Option<DiagnoseAction>,
 }
 
 /// The commands of `diagnose`.

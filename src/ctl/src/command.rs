@@ -54,7 +54,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Shown, Failure> {
         Command::Delete(options) => delete::run(&context, &options).await,
         Command::Export(options) => export::export(&context, &options).await,
         Command::ImportReceipt { file } => export::import_receipt(&context, &file).await,
-        Command::Diagnose(options) => diagnose::run(&options.action),
+        Command::Diagnose(options) => diagnose::run(&context, &options).await,
         Command::Check(options) => Ok(check::run(&context, &options)),
         Command::Pins(options) => pins::run(&context, options.action).await,
         Command::Test => test::run(&context).await,

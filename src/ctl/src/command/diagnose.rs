@@ -1,18 +1,27 @@
-//! `diagnose`: what helps to find a fault. So far: a recording of this machine for a test.
+//! `diagnose`: what helps to find a fault: a bundle for support, and a recording of this machine for a test.
 
 use std::path::Path;
 
 use candor_probes::{Host, record_archive, record_host};
 
-use crate::cli::DiagnoseAction;
-use crate::failure::{FAILED, Failure, chain};
+use crate::cli::{DiagnoseAction, DiagnoseOptions};
+use crate::context::Context;
+use crate::failure::{FAILED, Failure, USAGE, chain};
 use crate::shown::Shown;
 
-pub(crate) fn run(action: &DiagnoseAction) -> Result<Shown, Failure> {
-    match action {
-        DiagnoseAction::RecordHost { dir, archive, host_root } => {
-            record(dir, *archive, &host_root.as_deref().map_or_else(Host::live, Host::new))
+mod bundle;
+
+pub(crate) async fn run(context: &Context, options: &DiagnoseOptions) -> Result<Shown, Failure> {
+    let host =
+        |root: &Option<std::path::PathBuf>| root.as_deref().map_or_else(Host::live, Host::new);
+    match (&options.action, &options.out) {
+        (Some(DiagnoseAction::RecordHost { dir, archive, host_root }), _) => {
+            record(dir, *archive, &host(host_root))
         }
+        (None, Some(out)) => {
+            bundle::write(context, &host(&options.host_root), (out, options.dry_run)).await
+        }
+        (None, None) => Err(Failure::new(USAGE, "name the bundle's file: diagnose --out FILE")),
     }
 }
 

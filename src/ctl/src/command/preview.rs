@@ -41,11 +41,7 @@ pub(crate) async fn run(context: &Context, options: &PreviewOptions) -> Result<S
         say(&installation);
         return Ok(shown);
     }
-    let level = match (options.level, &status) {
-        (Some(level), _) => level,
-        (None, Some(status)) => effective(status)?,
-        (None, None) => context.readable_snapshot()?.effective.level.effective,
-    };
+    let level = options.level.map_or_else(|| holds(context, status.as_ref()), Ok)?;
     let facts = facts(&installation, &snapshot, status.as_ref(), level);
     let drafts = preview(host, level, facts).await;
     say(&installation);
@@ -57,10 +53,20 @@ pub(crate) async fn run(context: &Context, options: &PreviewOptions) -> Result<S
 
 /// All that would be sent at level 3, for the viewer: one object a record.
 pub(crate) async fn at_full(context: &Context) -> Result<Vec<Value>, Failure> {
+    all(context, Host::live(), Some(Level::Full)).await
+}
+
+/// What would be sent of a host at the level that holds, for a bundle: one object a record.
+pub(crate) async fn as_it_holds(context: &Context, host: Host) -> Result<Vec<Value>, Failure> {
+    all(context, host, None).await
+}
+
+async fn all(context: &Context, host: Host, level: Option<Level>) -> Result<Vec<Value>, Failure> {
     let status = context.client().status().await.ok();
+    let level = level.map_or_else(|| holds(context, status.as_ref()), Ok)?;
     let installation = Installation::of(&context.layout);
-    let facts = facts(&installation, &context.snapshot(), status.as_ref(), Level::Full);
-    let drafts = preview(Host::live(), Level::Full, facts).await;
+    let facts = facts(&installation, &context.snapshot(), status.as_ref(), level);
+    let drafts = preview(host, level, facts).await;
     Ok(records(&drafts, PreviewFormat::Json)?.json)
 }
 
@@ -68,6 +74,14 @@ pub(crate) async fn at_full(context: &Context) -> Result<Vec<Value>, Failure> {
 fn say(installation: &Installation) {
     if let Some(note) = installation.note() {
         eprintln!("agentctl: {note}");
+    }
+}
+
+/// The level that holds: the daemon's word, where one runs.
+fn holds(context: &Context, status: Option<&Status>) -> Result<Level, Failure> {
+    match status {
+        Some(status) => effective(status),
+        None => Ok(context.readable_snapshot()?.effective.level.effective),
     }
 }
 

@@ -55,9 +55,33 @@ fn is_v4(dotted: &str) -> bool {
     }) && numbers == 4
 }
 
+/// MAC addresses in each of their spellings.
+pub(super) fn macs(text: &str) -> Vec<Range<usize>> {
+    super::merged(paired(text), joined(text))
+}
+
+/// `02cafecafe01`, also behind the beginning of an adapter's name (`enx02cafecafe01`), and
+/// `02ca.fe00.ca01`. Decimal digits alone are a number of something else.
+fn joined(text: &str) -> Vec<Range<usize>> {
+    let words = super::runs(text, |letter| letter.is_ascii_alphanumeric() || letter == '.');
+    let address = |word: Range<usize>| {
+        let bare = text[word.clone()].trim_end_matches('.');
+        let bare =
+            ["enx", "wlx", "wwx"].iter().find_map(|kind| bare.strip_prefix(kind)).unwrap_or(bare);
+        let start = word.start + text[word].find(bare)?;
+        let is_dotted = bare.len() == 14 && [4, 9].iter().all(|at| bare.as_bytes()[*at] == b'.');
+        let digits: Vec<u8> = bare.bytes().filter(|byte| !is_dotted || *byte != b'.').collect();
+        let is_address = digits.len() == 12
+            && digits.iter().all(u8::is_ascii_hexdigit)
+            && !digits.iter().all(u8::is_ascii_digit);
+        is_address.then(|| start..start + bare.len())
+    };
+    words.into_iter().filter_map(address).collect()
+}
+
 /// Six pairs of hexadecimal digits with `:` or `-` between them; longer rows of pairs, as other
 /// links' addresses have them, are found piece by piece.
-pub(super) fn macs(text: &str) -> Vec<Range<usize>> {
+fn paired(text: &str) -> Vec<Range<usize>> {
     const LENGTH: usize = 17;
     let mut found: Vec<Range<usize>> = Vec::new();
     for (at, first) in text.char_indices() {
@@ -124,5 +148,13 @@ mod tests {
         let long = "aa:bb:cc:dd:ee:ff:00:11:22:33:44:55";
         assert_eq!(found(macs, long), ["aa:bb:cc:dd:ee:ff", "00:11:22:33:44:55"]);
         assert_eq!(found(macs, "aa:bb:cc:dd:ee 12:34:56 zz:bb:cc:dd:ee:ff"), [""; 0]);
+    }
+
+    #[test]
+    fn mac_addresses_without_separators_are_found_and_numbers_and_hashes_are_left() {
+        let text = "renamed enx02cafecafe01 from eth0, 02CA.FECA.FE01. (02cafecafe01)";
+        assert_eq!(found(macs, text), ["02cafecafe01", "02CA.FECA.FE01", "02cafecafe01"]);
+        let others = "123456789012 1234.5678.9012 02cafecafe012 2cafecafe01 abcd.efgh.ijkl enx.x";
+        assert_eq!(found(macs, others), [""; 0]);
     }
 }

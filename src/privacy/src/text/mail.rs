@@ -18,20 +18,27 @@ const UNITS: [&str; 11] = [
     ".swap",
 ];
 
+/// The sign, and as it stands in a URL.
+const SIGNS: [&str; 2] = ["@", "%40"];
+
 pub(super) fn addresses(text: &str) -> Vec<Range<usize>> {
+    super::merged(around(text, SIGNS[0]), around(text, SIGNS[1]))
+}
+
+fn around(text: &str, sign: &str) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
-    for (at, _) in text.match_indices('@') {
+    for (at, _) in text.match_indices(sign) {
         let after_last = found.last().map_or(0, |last| last.end);
         if at < after_last {
             continue;
         }
         let before = &text[after_last..at];
         let start = before.trim_end_matches(is_local).len() + after_last;
-        let domain = &text[at + 1..];
+        let domain = &text[at + sign.len()..];
         let domain = &domain[..domain.find(|c| !is_domain(c)).unwrap_or(domain.len())];
         let domain = domain.trim_end_matches(['.', '-']);
         if start < at && !domain.is_empty() && !UNITS.iter().any(|unit| domain.ends_with(unit)) {
-            found.push(start..at + 1 + domain.len());
+            found.push(start..at + sign.len() + domain.len());
         }
     }
     found
@@ -59,6 +66,7 @@ mod tests {
         assert_eq!(found("to=<a.b+c@example.org>."), ["a.b+c@example.org"]);
         assert_eq!(found("mailto:jürgen@müller.example, x@y."), ["jürgen@müller.example", "x@y"]);
         assert_eq!(found("a@b@c"), ["a@b"]);
+        assert_eq!(found("?to=a.b%40example.org&x=%40"), ["a.b%40example.org"]);
     }
 
     #[test]

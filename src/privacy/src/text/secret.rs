@@ -53,15 +53,16 @@ pub(super) fn tokens(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// Values of keys that [`is_sensitive`] knows: `password=x`, `--api-key x` is not (it has no sign),
-/// `"secret": "x y"`. A quoted value ends at its quote, another one at the next separator.
+/// Values of keys that [`is_sensitive`] knows: `password=x`, `"secret": "x y"`, and `--api-key x` as programs
+/// are called. A quoted value ends at its quote, another one at the next separator.
 pub(super) fn assigned(text: &str) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     for key in super::runs(text, is_key_char) {
         if found.last().is_some_and(|last| key.start < last.end) {
             continue;
         }
-        found.extend(value_at(text, key.end).filter(|_| is_sensitive(&text[key.clone()])));
+        let value = || value_at(text, key.end).or_else(|| argument_of(text, &key));
+        found.extend(is_sensitive(&text[key.clone()]).then(value).flatten());
     }
     found
 }
@@ -87,6 +88,14 @@ fn value_at(text: &str, end: usize) -> Option<Range<usize>> {
     let start = text.len() - value.len();
     // What an earlier finder has put in place is no value.
     (length > 0 && !value.starts_with('<')).then_some(start..start + length)
+}
+
+/// The word after a long option.
+fn argument_of(text: &str, key: &Range<usize>) -> Option<Range<usize>> {
+    let word = text[key.start..].strip_prefix("--").and(text[key.end..].strip_prefix(' '))?;
+    let word = word.split(char::is_whitespace).next()?;
+    let is_value = !word.is_empty() && !word.starts_with(['-', '<']);
+    is_value.then(|| key.end + 1..key.end + 1 + word.len())
 }
 
 /// The characters of RFC 6750's `b64token`.
@@ -125,6 +134,7 @@ mod tests {
         assert_eq!(found(assigned, "{\"api_key\": \"a b\", 'secret' : 'c'}"), ["a b", "c"]);
         assert_eq!(found(assigned, "DB_PASSWORD: p;token=t&x=1 key=k,"), ["p", "t", "k"]);
         assert_eq!(found(assigned, "secret=password=x y"), ["password=x"]);
+        assert_eq!(found(assigned, "run --api-key k7 --secret --token <x> token y"), ["k7"]);
         assert_eq!(
             found(assigned, "monkey=1 keyboard: 2 token <x> password= , key=<token>"),
             [""; 0]
