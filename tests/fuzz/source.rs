@@ -172,7 +172,11 @@ impl Function {
     }
 
     pub(crate) fn calls(&self, other: &Self) -> bool {
-        let is_near = self.file() == other.file();
+        let is_above = || {
+            let above = self.file().rsplit_once('/').map(|(above, _)| above);
+            above == Some(other.file()) && self.taken.contains("super")
+        };
+        let is_near = self.file() == other.file() || is_above();
         let is_named = || self.words.contains(other.room()) || self.taken.contains(other.room());
         self.words.contains(other.name()) && (is_near || is_named())
     }

@@ -13,7 +13,7 @@ nested! {
     pub struct Application {
         /// The name that the kernel keeps (on Linux at most 15 characters).
         name: String, Software;
-        /// Version of the package that brought its file; absent where no package did, and where packages are not dpkg's.
+        /// Version of the package that brought its file; absent where no package of dpkg, rpm (4.16 and later), apk or pacman did.
         version: Option<String>, Software;
         /// Starts that were seen in the window: processes that were there at a sample and not at the one before.
         /// A process that lives between two samples only is not seen.

@@ -1,39 +1,67 @@
-//! Versions of programs by the package that brought their file: dpkg's lists.
+//! Versions of programs by the package that brought their file: from the database of dpkg, rpm, apk or pacman.
 //!
 //! ```text
-//! proc/PID/exe, else an absolute argv[0]         /usr/sbin/nginx
-//! var/lib/dpkg/info/nginx-core.list              a line for each file of the package
-//! var/lib/dpkg/status                            Package: nginx-core … Version: 1.22.1-9
+//! proc/PID/exe, else an absolute argv[0]     /usr/sbin/nginx
+//! the host's database, one file each         who has it, in which version
 //! ```
 //!
 //! # Invariants
 //! - Only a version is told: no path, no package, no argument.
 //! - A path counts only if its file's name is the program's, as far as the kernel keeps it.
-//! - The lists are read when a program is new, at most once in [`AGAIN`] and [`LISTS_AT_ONCE`] with each
-//!   report, so that no report costs much; what they said holds until packages change.
+//! - A database is read when a program is new, at most once in [`AGAIN`] and [`LISTS_AT_ONCE`] files of it with
+//!   each report, so that no report costs much; what it said holds until packages change.
+//! - Nothing is written beside a database, no lock and no index.
 //!
-//! A program that no package brought has no version, and so has every one on a host without dpkg.
+//! A program that no package brought has no version, and so has every one on a host without such a database.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::Path;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use crate::filler::fact;
 use crate::{Host, Moment};
 
-/// Between the beginnings of two readings of all lists.
+mod apk;
+mod dpkg;
+mod pacman;
+mod rpm;
+
+/// Between the beginnings of two readings of a database.
 const AGAIN: Duration = Duration::from_hours(1);
 /// Some two milliseconds of CPU.
 const LISTS_AT_ONCE: usize = 200;
-/// The most that is read of one package's list, and of the states of all.
+/// The most that is read of one package's list, and of a database in one file.
 const MAX_LIST_BYTES: u64 = 1 << 20;
-const MAX_STATUS_BYTES: u64 = 32 << 20;
+const MAX_DATABASE_BYTES: u64 = 32 << 20;
 /// A command line is read no further than its first word.
 const MAX_WORD_BYTES: u64 = 4096;
 /// The kernel keeps so much of a name.
 const NAME_BYTES: usize = 15;
+
+/// Who keeps a host's packages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keeper {
+    Dpkg,
+    Rpm,
+    Apk,
+    Pacman,
+}
+
+/// What changes whenever packages do. The first that is there is the host's own.
+const DATABASES: [(Keeper, &str); 6] = [
+    (Keeper::Dpkg, "var/lib/dpkg/status"),
+    (Keeper::Rpm, "usr/lib/sysimage/rpm/rpmdb.sqlite"),
+    (Keeper::Rpm, "var/lib/rpm/rpmdb.sqlite"),
+    (Keeper::Apk, "lib/apk/db/installed"),
+    (Keeper::Apk, "usr/lib/apk/db/installed"),
+    (Keeper::Pacman, "var/lib/pacman/local"),
+];
+
+/// Paths that no package was found for yet, with their programs.
+type Wanted = BTreeMap<Vec<u8>, String>;
+/// Programs and their versions.
+type Versions = BTreeMap<String, String>;
 
 /// What is known.
 #[derive(Debug, Default)]
@@ -42,20 +70,20 @@ pub(super) struct Packages {
     known: BTreeMap<String, Option<String>>,
     /// When the packages last changed, as far as it was seen.
     changed: Option<SystemTime>,
-    /// When the last reading of the lists began, by the boot clock.
+    /// When the last reading of the database began, by the boot clock.
     begun: Option<Duration>,
     search: Option<Search>,
 }
 
-/// A reading of the lists, under way.
+/// A reading of a database, under way.
 #[derive(Debug, Default)]
 struct Search {
     programs: Vec<String>,
-    /// The paths that no list has named yet, with their programs.
-    wanted: BTreeMap<Vec<u8>, String>,
-    /// The package of each program.
+    wanted: Wanted,
+    found: Versions,
+    /// The package of each program, for a keeper that has its versions elsewhere.
     owners: BTreeMap<String, String>,
-    /// How many lists were read.
+    /// How many files were read.
     read: usize,
 }
 
@@ -67,10 +95,7 @@ impl Packages {
 
     /// Looks up what is new among these programs, each with the id of a process of it.
     pub(super) fn learn(&mut self, host: &Host, now: Moment, programs: &BTreeMap<String, u32>) {
-        let status = host.path("var/lib/dpkg/status");
-        let Some(changed) = fs::metadata(&status).ok().and_then(|meta| meta.modified().ok()) else {
-            return;
-        };
+        let Some((keeper, database, changed)) = database(host) else { return };
         if self.changed != Some(changed) {
             *self = Self { changed: Some(changed), ..Self::default() };
         }
@@ -79,14 +104,13 @@ impl Packages {
         else {
             return;
         };
-        if !search.goes_on(host) {
+        if !search.goes_on(host, keeper, &database) {
             self.search = Some(search);
             return;
         }
-        let versions = versions(&status, &search.owners);
         for name in search.programs {
-            let version = search.owners.get(&name).and_then(|package| versions.get(package));
-            self.known.insert(name, version.cloned());
+            let version = search.found.remove(&name);
+            self.known.insert(name, version);
         }
     }
 
@@ -131,60 +155,31 @@ fn merged(path: &[u8]) -> &[u8] {
     path.strip_prefix(b"/usr").filter(|rest| rest.starts_with(b"/")).unwrap_or(path)
 }
 
-impl Search {
-    /// Reads the next lists. Whether this was all.
-    fn goes_on(&mut self, host: &Host) -> bool {
-        let directory = host.path("var/lib/dpkg/info");
-        let mut names = host.names(&directory);
-        names.retain(|name| name.strip_suffix(".list").is_some());
-        let mut list = Vec::new();
-        for file in names.iter().skip(self.read).take(LISTS_AT_ONCE) {
-            self.read += 1;
-            if !self.wanted.is_empty() && read(&directory.join(file), &mut list).is_some() {
-                self.note(file, &list);
-            }
-        }
-        self.wanted.is_empty() || self.read >= names.len()
-    }
+/// The host's database, and when it changed.
+fn database(host: &Host) -> Option<(Keeper, PathBuf, SystemTime)> {
+    DATABASES.into_iter().find_map(|(keeper, path)| {
+        let path = host.path(path);
+        let changed = fs::metadata(&path).ok()?.modified().ok()?;
+        Some((keeper, path, changed))
+    })
+}
 
-    /// Takes up which wanted files a package has.
-    fn note(&mut self, file: &str, list: &[u8]) {
-        // `libc6:amd64.list`
-        let package = file.strip_suffix(".list").unwrap_or(file);
-        let package = package.split(':').next().unwrap_or(package);
-        for line in list.split(|byte| *byte == b'\n') {
-            if let Some(program) = self.wanted.remove(merged(line)) {
-                self.owners.insert(program, package.to_owned());
-            }
+impl Search {
+    /// Reads on. Whether this was all.
+    fn goes_on(&mut self, host: &Host, keeper: Keeper, database: &Path) -> bool {
+        match keeper {
+            Keeper::Dpkg => return self.dpkg(host, database),
+            Keeper::Pacman => return self.pacman(host, database),
+            Keeper::Apk => self.found = apk::read(database, &mut self.wanted),
+            Keeper::Rpm => self.found = rpm::read(database, &self.wanted),
         }
+        true
     }
 }
 
 fn read(path: &Path, into: &mut Vec<u8>) -> Option<()> {
     into.clear();
     File::open(path).ok()?.take(MAX_LIST_BYTES).read_to_end(into).ok().map(drop)
-}
-
-/// The versions of these packages, by their names.
-fn versions(status: &Path, owners: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let mut versions = BTreeMap::new();
-    let Ok(file) = File::open(status) else { return versions };
-    let mut package = None;
-    if owners.is_empty() {
-        return versions;
-    }
-    for line in BufReader::new(file.take(MAX_STATUS_BYTES)).split(b'\n').map_while(Result::ok) {
-        if let Some(name) = line.strip_prefix(b"Package: ") {
-            let name = String::from_utf8_lossy(name).into_owned();
-            package = Some(name).filter(|name| owners.values().any(|owner| owner == name));
-        } else if let Some(version) = line.strip_prefix(b"Version: ")
-            && let Some(package) = package.take()
-            && let Some(version) = fact(&String::from_utf8_lossy(version))
-        {
-            versions.insert(package, version);
-        }
-    }
-    versions
 }
 
 // A list's name may hold a colon.
@@ -274,15 +269,16 @@ mod tests {
     }
 
     #[test]
-    fn damage_neither_breaks_it_nor_makes_it_invent() {
-        use candor_fuzz::{Says, text};
-
-        let lists = ["/usr/sbin/nginx\n/etc/nginx/x7\n", "/bin/bash\n"];
-        text("processes/packages::note", Says::Stands, &lists, |list| {
-            let wanted = BTreeMap::from([(b"/sbin/nginx".to_vec(), "nginx".to_owned())]);
-            let mut search = Search { wanted, ..Search::default() };
-            search.note("nginx.list", list.as_bytes());
-            search.owners
-        });
+    fn every_keepers_database_is_found_and_another_ones_beside_it_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::new(root.path());
+        assert_eq!(database(&host), None);
+        for (keeper, path) in DATABASES.into_iter().rev() {
+            write(&host, path, "");
+            assert_eq!(
+                database(&host).map(|(keeper, path, _)| (keeper, path)),
+                Some((keeper, host.path(path)))
+            );
+        }
     }
 }
