@@ -38,7 +38,7 @@ fn machine() -> Machine {
     let mut agent = Agent::prepare(&Settings::level(0)).on_host(tree.root());
     let logs = agent.root().join("logs");
     let settings = Settings::to(&collector, 3)
-        .table("log", &format!("dir = {logs:?}\n# {}", canary::PASSWORD));
+        .table("log", &format!("dir = '{}'\n# {}", logs.display(), canary::PASSWORD));
     agent.configure(&settings);
     agent.run();
     eventually("something was uploaded", || {
@@ -80,7 +80,7 @@ fn a_bundle_has_what_its_manifest_says_and_no_secret_of_the_machine() {
     for part in bundle["manifest"]["parts"].as_array().expect("a manifest") {
         let text = bundle["parts"][part["name"].as_str().expect("a name")].to_string();
         let digest = Sha256::digest(&text);
-        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = digest.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
         assert_eq!((&part["bytes"], &part["sha256"]), (&text.len().into(), &digest.into()));
     }
     let left_out = bundle["manifest"]["left_out"].to_string();

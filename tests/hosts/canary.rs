@@ -183,7 +183,7 @@ fn canaries() -> Vec<String> {
 /// base64 wherever in a text it begins, backwards.
 fn encoded(canary: &str) -> Vec<Vec<u8>> {
     let utf16 = canary.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let hexadecimal = canary.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hexadecimal = canary.bytes().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     let mut forms = vec![
         canary.as_bytes().to_vec(),
         canary.to_uppercase().into_bytes(),

@@ -5,7 +5,7 @@
 //! - Accounts of services are left out: their names are ordinary words in diagnostic text.
 //! - A host that does not tell has no names; other findings do not depend on them.
 
-use candor_privacy::Scrubber;
+use candor_privacy::{Counts, Scrubber};
 use candor_probes::Host;
 
 /// User ids of people on Linux (`login.defs`: from 1000; 60000 and above are the system's).
@@ -17,6 +17,12 @@ const NOBODY: [&str; 5] = ["Public", "Default", "Default User", "All Users", "de
 #[must_use]
 pub fn scrubber(host: &Host) -> Scrubber {
     Scrubber::new(of(host))
+}
+
+/// Cleans free text of this host as it is cleaned before it leaves.
+pub fn cleaner(host: &Host) -> impl Fn(&str) -> String + use<> {
+    let scrubber = scrubber(host);
+    move |text| scrubber.clean(text, &mut Counts::default()).into_owned()
 }
 
 /// Names from the account file and, on Windows, from the profile directories.

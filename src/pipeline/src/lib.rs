@@ -18,7 +18,7 @@ mod preview;
 mod settings;
 mod time;
 
-pub use accounts::scrubber;
+pub use accounts::{cleaner, scrubber};
 pub use catalog::hash as catalog_hash;
 pub use keyed::{keyed_boot, keyed_ids};
 pub use pipeline::{Pipeline, PipelineSettings};

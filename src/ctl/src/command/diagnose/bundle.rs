@@ -23,7 +23,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use candor_pipeline::{rfc3339, scrubber};
+use candor_pipeline::{cleaner, rfc3339};
 use candor_platform::NewFile;
 use candor_probes::Host;
 use serde::Serialize;
@@ -98,8 +98,7 @@ pub(super) async fn write(
     (out, is_trial): (&Path, bool),
 ) -> Result<Shown, Failure> {
     let (parts, left_out) = gather(context, host).await;
-    let scrubber = scrubber(host);
-    let clean = |text: &str| scrubber.clean(text, &mut Default::default()).into_owned();
+    let clean = cleaner(host);
     let mut bundle = Map::new();
     let mut manifest = Manifest {
         made: rfc3339(SystemTime::now()),
@@ -215,7 +214,8 @@ fn log(context: &Context) -> Option<Value> {
 fn newest(dir: &Path) -> Option<PathBuf> {
     let entries = fs::read_dir(dir).ok()?.flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    let logs = names.filter(|name| name.starts_with("agentd") && name.ends_with(".log"));
+    let logs =
+        names.filter(|name| name.starts_with("agentd") && name.strip_suffix(".log").is_some());
     Some(dir.join(logs.max()?))
 }
 
