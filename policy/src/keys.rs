@@ -182,7 +182,7 @@ key_table! {
     EventsEndpoint, events_endpoint: Url, Anywhere;
     /// Where remote settings come from.
     SettingsEndpoint, settings_endpoint: Url, Anywhere;
-    /// Where dumps go.
+    /// Where dumps go; in this version none leaves.
     CrashEndpoint, crash_endpoint: Url, Anywhere;
     /// Pins of the servers' keys, two at least.
     CertificatePins, certificate_pins: Vec<Pin>, Anywhere;
@@ -192,7 +192,7 @@ key_table! {
     AllowDeviceNameInTelemetry, allow_device_name: bool, Anywhere;
     /// 1 = no logs at level 3.
     LimitDiagnosticLogCollection, limit_diagnostic_log_collection: bool, Anywhere;
-    /// 1 = mini dumps only.
+    /// 1 = mini dumps only; in this version no dump leaves.
     LimitDumpCollection, limit_dump_collection: bool, Anywhere;
     /// 1 = no viewer of what is sent.
     DisableDiagnosticDataViewer, disable_diagnostic_data_viewer: bool, Anywhere;

@@ -12,6 +12,7 @@ pub(crate) const OTHERS: &[(&str, &str, &str)] = &[
     ("src/probes", "linux/crashes::recall", "compares ids of boots"),
     ("src/probes", "posture/windows::*", "asks the registry"),
     ("src/probes", "recorder/archive::*", "writes"),
+    ("src/probes", "recorder/recording::relative", "makes a path"),
     ("src/probes", "samples::*", "for tests"),
     ("src/probes", "windows/antimalware::*", "asks the registry"),
     (

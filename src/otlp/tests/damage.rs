@@ -2,10 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a sample that cannot be made fails the test")]
 
 use candor_fuzz::{Says, bytes, text};
-use candor_model::Kind;
+use candor_model::{Kind, Plain};
 use candor_otlp::{
     FileReader, Origin, decode_at, decode_body, decode_frame, decode_request, decode_response,
-    encode_status, frame_len, from_json, groups, incoming, name_of, places, seal, unseal,
+    encode_status, frame_len, from_json, groups, incoming, name_of, places, plain, seal, unseal,
 };
 
 const LOGS: &str = r#"{"resourceLogs":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"shop"}}]},
@@ -64,6 +64,14 @@ fn records_neither_break_a_decoder_nor_make_it_grow() {
     bytes("incoming::incoming", Says::Derived("protobuf"), &records(), |record: &[u8]| {
         let taken = Kind::ALL.map(|kind| incoming(kind, record).ok());
         taken.map(|record| record.map(|record| record.name.len()).filter(|length| *length > 0))
+    });
+    bytes("incoming/plain::plain", Says::Derived("protobuf"), &records(), |record: &[u8]| {
+        let mut taken = Plain::default();
+        plain(record, &mut taken).then(|| {
+            let whole = incoming(Kind::Log, record).unwrap();
+            assert_eq!(*whole.name, *taken.name, "the two ways differ");
+            Some(taken.name.len()).filter(|length| *length > 0)
+        })
     });
     bytes("decode::decode_body", Says::Derived("protobuf"), &records(), |record: &[u8]| {
         Kind::ALL.map(|kind| decode_body(kind, record).is_ok())
