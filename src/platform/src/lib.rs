@@ -18,7 +18,11 @@ mod clock;
 mod device;
 mod endpoint;
 mod event_log;
+#[cfg(windows)]
+mod event_query;
 mod file;
+#[cfg(windows)]
+mod file_version;
 #[cfg(windows)]
 mod firmware;
 mod layout;
@@ -39,7 +43,11 @@ mod sddl;
 #[cfg(windows)]
 mod security;
 #[cfg(windows)]
+mod security_center;
+#[cfg(windows)]
 mod services;
+#[cfg(windows)]
+mod sockets;
 mod space;
 mod usage;
 
@@ -49,10 +57,14 @@ pub use clock::{Clock, ManualClock, SystemClock, boot_id};
 pub use device::Device;
 pub use endpoint::{BindError, Listener, Stream, connect};
 pub use event_log::{EVENT_SOURCE, Gravity, Message, open_event_log, report_event};
+#[cfg(windows)]
+pub use event_query::{EventOrder, EventPublisher, EventQuery, EventRecord};
 pub use file::{
     FileError, NewFile, Trust, append_line, create_private_dir, open_private, remove, sync_dir,
     trust, trust_of, write_atomic,
 };
+#[cfg(windows)]
+pub use file_version::file_version;
 #[cfg(windows)]
 pub use firmware::{installed_memory, processor_topology, smbios_table};
 #[cfg(windows)]
@@ -77,6 +89,10 @@ pub use registration::{
 };
 pub use reserve::Reserve;
 #[cfg(windows)]
+pub use security_center::antivirus_health;
+#[cfg(windows)]
 pub use services::{SystemService, process_age, system_services};
+#[cfg(windows)]
+pub use sockets::{SocketTable, TcpCounters, socket_table, tcp_counters};
 pub use space::{free_bytes, total_bytes};
 pub use usage::{Usage, usage};

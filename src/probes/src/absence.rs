@@ -37,9 +37,11 @@ const NO_EDAC: &str = "no driver counts memory errors (EDAC)";
 const NO_AER: &str = "no device reports PCI Express errors (AER)";
 const NO_SMART: &str = "smartctl is not installed, or no drive that is awake may be asked";
 
-/// Event, field, reason: on Linux. The others stay with [`OTHERWISE`].
+/// Event, field, reason. The others stay with [`OTHERWISE`].
+const REASONS: &[(&str, &str, &str)] = if cfg!(windows) { WINDOWS } else { LINUX };
+
 #[rustfmt::skip]
-const REASONS: &[(&str, &str, &str)] = &[
+const LINUX: &[(&str, &str, &str)] = &[
     (POSTURE, "os.build_id", "os-release states no build"),
     (POSTURE, "patch_level", "this distribution states no point release"),
     (POSTURE, "secure_boot", "the firmware shows no EFI variables: not started by UEFI, or hidden from the agent"),
@@ -93,8 +95,65 @@ const REASONS: &[(&str, &str, &str)] = &[
     (RELIABILITY, "broken_packages", "there is no list of packages of dpkg"),
 ];
 
+const ONLY_LINUX: &str = "only Linux has it";
+const NOT_KEPT: &str = "Windows keeps no count of them that the agent's account may read";
+const ENDS: &str = "such an error ends the system: kernel_crash_records counts it";
+const NOT_READABLE: &str = "the event log may not be read";
+
+#[rustfmt::skip]
+const WINDOWS: &[(&str, &str, &str)] = &[
+    (POSTURE, "kernel_release", ONLY_LINUX),
+    (POSTURE, "kernel_build", ONLY_LINUX),
+    (POSTURE, "kernel_lockdown", ONLY_LINUX),
+    (POSTURE, "security_modules", ONLY_LINUX),
+    (POSTURE, "secure_boot", "the system was not started by UEFI"),
+    (POSTURE, "root_encrypted", "BitLocker noted no state when the system started"),
+    (POSTURE, "tpm", "no driver of a platform module is there"),
+    (POSTURE, "security_updates_pending", "only the Windows Update Agent can tell, and asking it is a search of minutes"),
+    (POSTURE, "last_update", "Windows Update has noted no installation"),
+    (MACHINE, "manufacturer", NO_DMI),
+    (MACHINE, "model", NO_DMI),
+    (MACHINE, "chassis", NO_DMI),
+    (MACHINE, "firmware_vendor", NO_DMI),
+    (MACHINE, "firmware_version", NO_DMI),
+    (MACHINE, "firmware_date", NO_DMI),
+    (MACHINE, "hypervisor", "no hypervisor shows itself"),
+    (MEMORY, "modules", NO_DMI),
+    (ALERTS, "memory_errors_uncorrected", ENDS),
+    (ALERTS, "pcie_errors_uncorrected", ENDS),
+    (ALERTS, "drives_failing", "drives are not asked, lest one wakes"),
+    (ALERTS, "drives_asked", "drives are not asked, lest one wakes"),
+    (ALERTS, "filesystem_errors", NOT_KEPT),
+    (ALERTS, "arrays_degraded", NOT_KEPT),
+    (ALERTS, "thermal_throttles", NOT_KEPT),
+    (ALERTS, "oom_kills", "Windows kills no process for want of memory"),
+    (ALERTS, "kernel_oopses", "the kernel of Windows survives no fault of its own"),
+    (ALERTS, "kernel_warnings", ONLY_LINUX),
+    (COMPONENTS, "drivers", "the service control manager does not list them"),
+    (COMPONENTS, "driver_count", "the service control manager does not list them"),
+    (COMPONENTS, "failed_services", "the service control manager does not list them"),
+    (RELIABILITY, "days_since_unclean_shutdown", "there was none in the time that is observed"),
+    (RELIABILITY, "hung_tasks", NOT_KEPT),
+    (RELIABILITY, "broken_packages", NOT_KEPT),
+    (RELIABILITY, "start_duration", NOT_KEPT),
+];
+
 /// Why a probe says nothing at all.
-const SILENT: &[(&str, &str)] = &[
+const SILENT: &[(&str, &str)] = if cfg!(windows) { SILENT_WINDOWS } else { SILENT_LINUX };
+
+const SILENT_WINDOWS: &[(&str, &str)] = &[
+    (
+        "antimalware",
+        "neither Defender nor another product that the Security Center knows protects this host",
+    ),
+    ("adapters", "the system lists no adapter"),
+    ("drives", "the system lists no drive"),
+    ("reliability", NOT_READABLE),
+    ("alerts", NOT_READABLE),
+    ("connections", "the system does not list its sockets"),
+];
+
+const SILENT_LINUX: &[(&str, &str)] = &[
     ("antimalware", "neither ClamAV nor fapolicyd is installed"),
     ("adapters", "the kernel shows no adapter"),
     ("drives", "the kernel shows no drive"),
@@ -129,7 +188,7 @@ fn missing(event: &Event) -> Vec<Absence> {
 
 fn reason(event: &str, field: &str) -> &'static str {
     let known = REASONS.iter().find(|(of, name, _)| (*of, *name) == (event, field));
-    known.filter(|_| cfg!(not(windows))).map_or(OTHERWISE, |(_, _, reason)| reason)
+    known.map_or(OTHERWISE, |(_, _, reason)| reason)
 }
 
 #[cfg(test)]
@@ -152,18 +211,21 @@ mod tests {
 
     #[test]
     fn a_probe_that_says_nothing_has_a_reason_where_that_is_not_its_ordinary_answer() {
-        assert_eq!(of("smart", &[]).len(), 1);
+        assert_eq!(of("alerts", &[]).len(), 1);
         assert_eq!(of("crashes", &[]), []);
     }
 
     #[test]
     fn every_reason_belongs_to_a_field_of_the_catalog_and_stands_once() {
-        for (at, (event, field, reason)) in REASONS.iter().enumerate() {
+        for (table, at) in [LINUX, WINDOWS]
+            .into_iter()
+            .flat_map(|table| (0..table.len()).map(move |at| (table, at)))
+        {
+            let (event, field, reason) = &table[at];
             let entry = CATALOG.events.iter().find(|entry| entry.name == *event).unwrap();
             assert!(entry.fields.iter().any(|known| known.name == *field), "{event}.{field}");
             assert!(!reason.is_empty() && WHOLE.contains(event));
-            let earlier =
-                REASONS.iter().take(at).any(|known| (known.0, known.1) == (*event, *field));
+            let earlier = table.iter().take(at).any(|known| (known.0, known.1) == (*event, *field));
             assert!(!earlier, "{event}.{field}");
         }
     }

@@ -18,6 +18,7 @@ mod anomaly;
 mod beat;
 mod bytes;
 mod changes;
+mod connections;
 #[cfg(unix)]
 mod containers;
 mod cpu;
@@ -31,6 +32,7 @@ mod host;
 mod kept;
 #[cfg(not(windows))]
 mod linux;
+mod logs;
 mod machine;
 mod memory;
 mod memory_inventory;
@@ -60,10 +62,10 @@ pub mod schedule;
 mod services;
 mod settings;
 mod smbios;
+mod sockets;
 #[cfg(unix)]
 mod starts;
 mod surroundings;
-#[cfg(unix)]
 mod tcp;
 mod whereabouts;
 mod window;
@@ -99,5 +101,7 @@ pub fn all(settings: &Settings) -> Vec<Box<dyn Probe>> {
     all.extend(linux::probes(settings));
     #[cfg(windows)]
     all.extend(windows::probes(settings));
+    all.push(Box::new(connections::Connections::new(settings)));
+    all.push(Box::new(logs::Logs::new(settings)));
     all
 }

@@ -12,10 +12,8 @@ mod alerts;
 mod antimalware;
 pub(crate) mod child;
 mod components;
-mod connections;
 mod crashes;
-mod kmsg;
-mod logs;
+pub(crate) mod kmsg;
 mod running;
 mod sensors;
 mod smart;
@@ -27,8 +25,6 @@ pub(crate) fn probes(settings: &Settings) -> Vec<Box<dyn Probe>> {
         Box::new(alerts::Alerts::default()),
         Box::new(components::Components),
         Box::new(crashes::Crashes::new(settings)),
-        Box::new(connections::Connections::new(settings)),
-        Box::new(logs::Logs::new(settings)),
         Box::new(smart::SmartProbe),
         Box::new(sensors::SensorsProbe),
     ]

@@ -23,13 +23,15 @@ pub(crate) fn probes(settings: &Settings) -> Vec<Box<dyn Probe>> {
         Box::new(processes::ProcessCount::default()),
     ];
     all.push(Box::new(crate::services::ServiceUse::default()));
+    all.push(noted(Box::new(crate::tcp::Tcp::new())));
     #[cfg(unix)]
     all.extend([
-        noted(Box::new(crate::tcp::Tcp::new())),
         noted(Box::new(crate::pressure::Pressure::new())),
         Box::new(crate::containers::Containers::new(settings.pseudonym.clone())),
         Box::new(crate::reliability::Reliability::default()),
     ]);
+    #[cfg(windows)]
+    all.push(Box::new(crate::windows::Reliability::default()));
     all.push(Box::new(Anomalies::new(&board)));
     #[cfg(unix)]
     all.push(Box::new(cpu::Cores::new()));

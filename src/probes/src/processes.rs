@@ -32,6 +32,8 @@ use linux::Reader;
 mod windows;
 #[cfg(windows)]
 use windows::Reader;
+#[cfg(windows)]
+pub(crate) use windows::program_names;
 
 pub(crate) use applications::Applications;
 pub(crate) use by_name::ProcessUse;

@@ -27,7 +27,7 @@ event! {
     /// A record of a log, warning or worse. Its time is the record's. Of each source only so many go on in a
     /// window; the others are counted. Off where policy says `LimitDiagnosticLogCollection`.
     pub struct Entry = "candor.log.record", Full, "to find the cause of a problem" {
-        /// Who logged it: `kernel`, or the service's or program's name.
+        /// Who logged it: `kernel`, or the service's or program's name; on Windows the publisher's.
         source: Option<String>, Software;
         /// How bad it is.
         severity: Option<Severity>, Performance;

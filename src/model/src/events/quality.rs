@@ -37,9 +37,11 @@ event! {
         kernel_oopses: Option<u64>, Performance, unit = "{error}";
         /// Warnings of the kernel about itself since boot; 1 stands for any number on kernels that only keep a flag.
         kernel_warnings: Option<u64>, Performance, unit = "{error}";
-        /// Records of a crash of the kernel that wait in the firmware's or the system's store.
+        /// Records of a crash of the kernel that wait in the firmware's or the system's store; on Windows those of
+        /// the event log.
         kernel_crash_records: Option<u32>, Performance, unit = "{record}";
-        /// Starts without an ordered stop before them, in the system's record of starts (often a month).
+        /// Starts without an ordered stop before them, in the system's record of starts (often a month); on Windows
+        /// the event log.
         unclean_shutdowns: Option<u32>, Performance, unit = "{shutdown}";
     }
 }

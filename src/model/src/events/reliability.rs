@@ -10,7 +10,7 @@ use crate::event;
 event! {
     /// How reliably the host runs. Sent when it changed and once a day.
     pub struct Summary = "candor.reliability.summary", Enhanced, "to find hosts that do not run reliably" {
-        /// How far back the host's record of starts goes, 90 days at most.
+        /// How far back the host's record of starts goes, 90 days at most; on Windows in whole days.
         observed: Option<f64>, Performance, unit = "d";
         /// Starts of the host in this time.
         starts: Option<u64>, Performance, unit = "{start}";
@@ -20,7 +20,7 @@ event! {
         days_since_unclean_shutdown: Option<u64>, Performance, unit = "d";
         /// Tasks that hung in the kernel since this start.
         hung_tasks: Option<u64>, Performance, unit = "{task}";
-        /// Updates of packages that failed, in the package manager's present log.
+        /// Updates that failed, in the package manager's present log; on Windows in the time observed.
         failed_updates: Option<u64>, Performance, unit = "{update}";
         /// Packages whose installation began and did not end.
         broken_packages: Option<u64>, Performance, unit = "{package}";

@@ -75,7 +75,7 @@ event! {
 }
 
 choice! {
-    /// A protection against malicious programs that this agent knows.
+    /// A protection against malicious programs.
     pub enum AntimalwareProduct {
         /// `ClamAV`.
         ClamAv = "clamav",
@@ -83,6 +83,8 @@ choice! {
         Fapolicyd = "fapolicyd",
         /// Microsoft Defender Antivirus.
         Defender = "defender",
+        /// Another one that Windows' Security Center knows.
+        Other = "other",
     }
 }
 

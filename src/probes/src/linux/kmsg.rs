@@ -32,20 +32,20 @@ const RECORD_BYTES: usize = 8192;
 
 /// One record.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// Its number since boot.
-    pub(super) record: u64,
+    pub(crate) record: u64,
     /// 0 is worst; 4 is a warning.
-    pub(super) severity: u8,
+    pub(crate) severity: u8,
     /// Whether the kernel itself wrote it, and not a program into the kernel's log.
-    pub(super) is_kernel: bool,
-    pub(super) time: UnixNanos,
-    pub(super) message: String,
+    pub(crate) is_kernel: bool,
+    pub(crate) time: UnixNanos,
+    pub(crate) message: String,
 }
 
 /// The log.
 #[derive(Debug, Default)]
-pub(super) struct Kmsg {
+pub(crate) struct Kmsg {
     file: Option<File>,
     /// How many lines of a recorded log were read.
     lines: usize,
@@ -53,7 +53,7 @@ pub(super) struct Kmsg {
 
 impl Kmsg {
     /// The records since the last look.
-    pub(super) fn read(&mut self, host: &Host, now: Moment) -> Vec<Entry> {
+    pub(crate) fn read(&mut self, host: &Host, now: Moment) -> Vec<Entry> {
         if host.is_live() { self.live(host, now) } else { self.recorded(host, now) }
     }
 

@@ -7,6 +7,7 @@
 //!
 //! A host that lists no process at all is a failure.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
@@ -62,6 +63,17 @@ impl Reader {
     pub(super) fn handles(&self, _host: &Host, _pid: u32) -> Option<u64> {
         None
     }
+}
+
+/// The name of the program's file of each process, by its id; empty where the system lists none.
+pub(crate) fn program_names() -> BTreeMap<u64, String> {
+    let Ok(mut system) = System::new() else { return BTreeMap::new() };
+    let kind = ProcessRefreshKind::nothing();
+    system.refresh_processes_specifics(ProcessesToUpdate::All, true, kind);
+    let name = |(pid, process): (&sysinfo::Pid, &sysinfo::Process)| {
+        (u64::from(pid.as_u32()), clean(process.name().as_encoded_bytes()))
+    };
+    system.processes().iter().map(name).collect()
 }
 
 fn seen(process: &sysinfo::Process) -> Seen {

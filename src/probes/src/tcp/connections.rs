@@ -13,8 +13,7 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
 
-use candor_model::metrics::tcp::CONNECTION_STATES;
-
+use super::STATES;
 use crate::Host;
 use crate::scan::{lines, number, words};
 
@@ -24,8 +23,6 @@ const MAX_SOCKETS: u64 = 8192;
 /// The most bytes that are read of a table; a line has 150.
 const MAX_BYTES: u64 = 2 * 160 * MAX_SOCKETS;
 
-/// Number of states.
-const STATES: usize = CONNECTION_STATES.len();
 /// The place of `time_wait`.
 const TIME_WAIT: usize = 5;
 

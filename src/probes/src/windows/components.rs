@@ -9,10 +9,11 @@
 //! Nothing here fails: what is not told is absent.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use candor_model::events::compat::{self, Component, Driver};
 use candor_model::{Level, Record};
-use candor_platform::{SystemService, system_services};
+use candor_platform::{SystemService, file_version, system_services};
 use windows_registry::{Key, LOCAL_MACHINE};
 
 use super::runtime::{self, is_systems_own};
@@ -40,8 +41,29 @@ const NEVER_STARTED: u32 = 1077;
 /// The probe.
 #[derive(Debug, Default)]
 pub(super) struct Components {
-    /// Whether a driver came with Windows, by its name: its registration does not change.
-    own: BTreeMap<String, Option<bool>>,
+    /// What is known of each driver by its name: neither its registration nor its file changes while it
+    /// is loaded.
+    known: BTreeMap<String, Known>,
+}
+
+/// What is known of a driver.
+#[derive(Clone, Debug)]
+struct Known {
+    version: Option<String>,
+    /// Whether it came with Windows.
+    is_own: Option<bool>,
+}
+
+impl Known {
+    fn of(name: &str) -> Self {
+        let image = image(name);
+        let file = runtime::driver_file(image.as_deref(), name, &windows_directory());
+        let version = file.and_then(|file| file_version(Path::new(&file)));
+        Self {
+            version: version.map(|[a, b, c, d]| format!("{a}.{b}.{c}.{d}")),
+            is_own: image.map(|image| is_own(&image)),
+        }
+    }
 }
 
 impl Probe for Components {
@@ -77,14 +99,16 @@ impl Probe for Components {
 impl Components {
     fn drivers(&mut self, services: &[SystemService]) -> Vec<Driver> {
         let loaded = services.iter().filter(|service| service.is_driver && service.is_running);
+        // One that was unloaded may come back as another.
+        self.known.retain(|name, _| loaded.clone().any(|service| service.name == *name));
         loaded
             .map(|service| {
-                let own = self.own.entry(service.name.clone());
-                let own = own.or_insert_with(|| image(&service.name).map(|image| is_own(&image)));
+                let known = self.known.entry(service.name.clone());
+                let known = known.or_insert_with(|| Known::of(&service.name));
                 Driver {
                     name: service.name.clone(),
-                    version: None,
-                    out_of_tree: own.map(|own| !own),
+                    version: known.version.clone(),
+                    out_of_tree: known.is_own.map(|own| !own),
                 }
             })
             .collect()
@@ -152,7 +176,11 @@ fn image(name: &str) -> Option<String> {
 }
 
 fn is_own(image: &str) -> bool {
-    is_systems_own(image, &std::env::var("SystemRoot").unwrap_or_else(|_| r"C:\Windows".to_owned()))
+    is_systems_own(image, &windows_directory())
+}
+
+fn windows_directory() -> String {
+    std::env::var("SystemRoot").unwrap_or_else(|_| r"C:\Windows".to_owned())
 }
 
 /// Whether a service came with Windows; `None` where its registration does not tell.

@@ -52,6 +52,20 @@ impl Values {
     }
 }
 
+/// `WSC_SECURITY_PROVIDER_HEALTH_GOOD`.
+const GOOD: i32 = 0;
+
+/// Another product than Defender, where the Security Center finds the host well protected and Defender does
+/// not protect it. Which one it is the Security Center tells only to programs that Microsoft signed.
+pub(super) fn other(defender: Option<&Antimalware>, health: Option<i32>) -> Option<Antimalware> {
+    let protects = defender.is_some_and(|defender| defender.real_time != Some(false));
+    (health == Some(GOOD) && !protects).then(|| Antimalware {
+        product: Some(AntimalwareProduct::Other),
+        enabled: Some(true),
+        ..Antimalware::default()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +108,22 @@ mod tests {
         assert_eq!(told(Values { passive: Some(1), ..values() }), blind);
         assert_eq!(told(Values { runs: Some(false), ..values() }), off);
         assert_eq!(told(Values { runs: None, ..values() }), (None, None));
+    }
+
+    #[test]
+    fn another_product_is_told_where_the_host_is_well_protected_and_not_by_defender() {
+        let on = values().tell(UnixNanos(SIGNED));
+        let passive = Values { passive: Some(1), ..values() }.tell(UnixNanos(SIGNED));
+        let told = |defender: Option<&Antimalware>, health| {
+            other(defender, health).and_then(|other| other.product)
+        };
+        let other = Some(AntimalwareProduct::Other);
+        assert_eq!(told(Some(&passive), Some(GOOD)), other);
+        assert_eq!(told(None, Some(GOOD)), other);
+        assert_eq!(told(Some(&on), Some(GOOD)), None);
+        for health in [None, Some(1), Some(2), Some(3)] {
+            assert_eq!(told(Some(&passive), health), None, "{health:?}");
+        }
     }
 
     #[test]

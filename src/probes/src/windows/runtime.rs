@@ -54,6 +54,27 @@ pub(crate) fn is_systems_own(image: &str, windows: &str) -> bool {
         && ["system32\\", "syswow64\\", "servicing\\"].iter().any(|dir| path.starts_with(dir))
 }
 
+/// The file of a driver, from its registration; without one it lies where Windows looks by itself. `None`
+/// for a path of another form.
+pub(super) fn driver_file(image: Option<&str>, name: &str, windows: &str) -> Option<String> {
+    let windows = windows.trim_end_matches('\\');
+    let Some(image) = image.map(str::trim).filter(|image| !image.is_empty()) else {
+        return Some(format!(r"{windows}\System32\drivers\{name}.sys"));
+    };
+    let image = image.strip_prefix(r"\??\").unwrap_or(image);
+    let lower = image.to_ascii_lowercase();
+    for root in [r"\systemroot\", r"%systemroot%\", r"%windir%\"] {
+        if lower.starts_with(root) {
+            return Some(format!(r"{windows}\{}", image.get(root.len()..)?));
+        }
+    }
+    if lower.get(1..).is_some_and(|rest| rest.starts_with(r":\")) {
+        return Some(image.to_owned());
+    }
+    let is_relative = !image.contains([':', '%', '"']) && !image.starts_with('\\');
+    is_relative.then(|| format!(r"{windows}\{image}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,5 +137,37 @@ mod tests {
             &["\\\\SystemRoot\\\\System32\\\\drivers\\\\x.sys"],
             |image| is_systems_own(image, "C:\\Windows"),
         );
+        text(
+            "windows/runtime::driver_file",
+            Says::Derived("a relative path lies below the system's own directory"),
+            &[r"\SystemRoot\System32\drivers\x.sys", r"System32\drivers\x.sys", r"\??\D:\x.sys"],
+            |image| driver_file(Some(image), "x", "W").filter(|_| !image.trim().is_empty()),
+        );
+    }
+
+    #[test]
+    fn the_file_of_a_driver_is_found_in_every_form_of_registration() {
+        let file = |image| driver_file(image, "acme", r"C:\Windows\");
+        let expected = Some(r"C:\Windows\System32\drivers\acme.sys".to_owned());
+        for image in [
+            None,
+            Some(""),
+            Some(r"System32\drivers\acme.sys"),
+            Some(r"\SystemRoot\System32\drivers\acme.sys"),
+            Some(r"%SystemRoot%\System32\drivers\acme.sys"),
+            Some(r"\??\C:\Windows\System32\drivers\acme.sys"),
+        ] {
+            assert_eq!(file(image), expected, "{image:?}");
+        }
+        let elsewhere = Some(r"D:\x\acme.sys".to_owned());
+        assert_eq!(file(Some(r"\??\D:\x\acme.sys")), elsewhere);
+        for odd in [
+            r"\Device\HarddiskVolume1\x.sys",
+            r"\\server\x.sys",
+            r"%ProgramFiles%\x.sys",
+            "\u{e4}:",
+        ] {
+            assert_eq!(file(Some(odd)), None, "{odd}");
+        }
     }
 }

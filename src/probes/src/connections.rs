@@ -1,7 +1,7 @@
 //! `candor.network.listening` and `candor.network.connections`: which ports programs wait at, and which
 //! programs are connected with which other hosts.
 //!
-//! The kernel is asked over netlink, and its tables are read where it does not answer.
+//! The per-OS file reads the sockets and whose they are; the aggregation is here.
 //!
 //! # Invariants
 //! - A remote address leaves this file only as the keyed hash that [`Settings::pseudonym`] makes; local
@@ -19,13 +19,23 @@ use candor_model::events::connection::{
 };
 use candor_model::{Level, Record};
 
+use crate::sockets::{ESTABLISHED, LISTEN, Socket, state};
 use crate::{Host, Moment, Probe, ProbeError, Pseudonym, Rhythm, Settings};
 
+#[cfg(unix)]
 mod diagnosis;
+#[cfg(unix)]
+mod linux;
+#[cfg(unix)]
 mod owner;
+#[cfg(unix)]
 mod table;
-
-use table::{ESTABLISHED, LISTEN, Socket};
+#[cfg(unix)]
+use linux::read;
+#[cfg(windows)]
+mod windows;
+#[cfg(windows)]
+use windows::read;
 
 const MAX_PORTS: usize = 128;
 const MAX_ROWS: usize = 256;
@@ -33,12 +43,12 @@ const MAX_ROWS: usize = 256;
 const DOMAIN: &str = "remote-address";
 
 /// The probe.
-pub(super) struct Connections {
+pub(crate) struct Connections {
     pseudonym: Pseudonym,
 }
 
 impl Connections {
-    pub(super) fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(settings: &Settings) -> Self {
         Self { pseudonym: settings.pseudonym.clone() }
     }
 }
@@ -57,11 +67,9 @@ impl Probe for Connections {
     }
 
     fn report(&mut self, host: &Host, _now: Moment) -> Result<Vec<Record>, ProbeError> {
-        let Some(sockets) = diagnosis::all(host).or_else(|| table::read(host)) else {
+        let Some((sockets, owners)) = read(host) else {
             return Ok(Vec::new());
         };
-        let wanted = sockets.iter().map(|socket| socket.inode).filter(|inode| *inode > 0).collect();
-        let owners = owner::of(host, &wanted);
         let (waiting, open): (Vec<_>, Vec<_>) = sockets.into_iter().partition(is_waiting);
         let ports = waiting.iter().map(|socket| (socket.transport, socket.local.1)).collect();
         let open = open.iter().filter(|socket| !socket.remote.0.is_unspecified());
@@ -70,6 +78,7 @@ impl Probe for Connections {
     }
 }
 
+/// The program of each [`Socket::owner`] that can be seen.
 type Owners = BTreeMap<u64, String>;
 type Ports = BTreeSet<(Transport, u16)>;
 
@@ -85,7 +94,7 @@ fn listening(sockets: &[Socket], owners: &Owners) -> Listening {
     for socket in sockets {
         let key = (socket.local.1, socket.transport, reach(socket.local.0));
         let program: &mut Option<String> = ports.entry(key).or_default();
-        *program = program.take().or_else(|| owners.get(&socket.inode).cloned());
+        *program = program.take().or_else(|| owners.get(&socket.owner).cloned());
     }
     let total = ports.len() as u64;
     let ports = ports.into_iter().take(MAX_PORTS).map(|((port, transport, reach), program)| Port {
@@ -122,10 +131,8 @@ impl Connections {
             remote: (reach != Reach::Loopback).then(id),
             reach,
             port: if is_inbound { socket.local.1 } else { socket.remote.1 },
-            state: (socket.transport == Transport::Tcp)
-                .then(|| table::state(socket.state))
-                .flatten(),
-            program: owners.get(&socket.inode).cloned(),
+            state: (socket.transport == Transport::Tcp).then(|| state(socket.state)).flatten(),
+            program: owners.get(&socket.owner).cloned(),
         }
     }
 }
@@ -173,102 +180,7 @@ fn reach(address: IpAddr) -> Reach {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::os::unix::fs::symlink;
-    use std::sync::Arc;
-
-    use candor_model::EventDef as _;
-
     use super::*;
-    use crate::samples::at;
-
-    const HEAD: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
-
-    fn line(local: &str, remote: &str, state: &str, inode: u32) -> String {
-        format!(
-            "   0: {local} {remote} {state} 00000000:00000000 00:00000000 00000000     0        0 {inode} 1 0 100 0 0 10 0\n"
-        )
-    }
-
-    fn probe() -> Connections {
-        let pseudonym: Pseudonym = Arc::new(|domain, value| format!("{domain}#{}", value.len()));
-        Connections::new(&Settings { pseudonym, ..Settings::default() })
-    }
-
-    #[test]
-    fn ports_and_connections_are_told_without_any_address() {
-        let root = tempfile::tempdir().unwrap();
-        let host = Host::new(root.path());
-        fs::create_dir_all(host.proc("1/net")).unwrap();
-        fs::create_dir_all(host.proc("40/fd")).unwrap();
-        fs::write(host.proc("40/comm"), "nginx\n").unwrap();
-        symlink("socket:[11]", host.proc("40/fd/3")).unwrap();
-        symlink("/dev/null", host.proc("40/fd/4")).unwrap();
-        // 0.0.0.0:80 listens; twice 10.0.0.1:80 <- 192.0.2.7; 10.0.0.1 -> 198.51.100.20:443; 127.0.0.1 -> 127.0.0.1:5432.
-        let tcp = [
-            line("00000000:0050", "00000000:0000", "0A", 11),
-            line("0100000A:0050", "070200C0:D431", "01", 0),
-            line("0100000A:0050", "070200C0:D432", "01", 0),
-            line("0100000A:C001", "146433C6:01BB", "01", 11),
-            line("0100007F:C002", "0100007F:1538", "06", 0),
-        ];
-        fs::write(host.proc("1/net/tcp"), [HEAD, &tcp.concat()].concat()).unwrap();
-        fs::write(
-            host.proc("1/net/udp"),
-            [HEAD, &line("0100007F:0035", "00000000:0000", "07", 0)].concat(),
-        )
-        .unwrap();
-        let records = probe().report(&host, at(0)).unwrap();
-        let port = |port, transport, reach, program: Option<&str>| Port {
-            transport: Some(transport),
-            port,
-            reach: Some(reach),
-            program: program.map(str::to_owned),
-        };
-        let listening = Listening {
-            total: Some(2),
-            left_out: Some(0),
-            ports: vec![
-                port(53, Transport::Udp, Reach::Loopback, None),
-                port(80, Transport::Tcp, Reach::Any, Some("nginx")),
-            ],
-        };
-        let connection = |direction, reach, remote: Option<&str>, port, count| Connection {
-            transport: Some(Transport::Tcp),
-            direction: Some(direction),
-            remote: remote.map(str::to_owned),
-            reach: Some(reach),
-            port,
-            state: Some("established"),
-            program: None,
-            count,
-        };
-        let map = Map {
-            total: Some(4),
-            left_out: Some(0),
-            connections: vec![
-                connection(Direction::Inbound, Reach::Public, Some("remote-address#9"), 80, 2),
-                Connection {
-                    state: Some("time_wait"),
-                    ..connection(Direction::Outbound, Reach::Loopback, None, 5432, 1)
-                },
-                Connection {
-                    program: Some("nginx".to_owned()),
-                    ..connection(
-                        Direction::Outbound,
-                        Reach::Public,
-                        Some("remote-address#13"),
-                        443,
-                        1,
-                    )
-                },
-            ],
-        };
-        assert_eq!(
-            records,
-            [Record::Event(listening.into_event()), Record::Event(map.into_event())]
-        );
-    }
 
     #[test]
     fn how_far_an_address_reaches_follows_its_range() {
@@ -307,10 +219,5 @@ mod tests {
             (map.connections[0].remote.as_deref(), map.connections[0].count),
             (Some("7"), 3)
         );
-    }
-
-    #[test]
-    fn a_host_without_tables_says_nothing() {
-        assert_eq!(probe().report(&Host::new("/nonexistent"), at(0)).unwrap(), []);
     }
 }

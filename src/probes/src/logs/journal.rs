@@ -180,7 +180,7 @@ mod tests {
         use candor_fuzz::{Says, text};
 
         text(
-            "linux/logs/journal::lines",
+            "logs/journal::lines",
             Says::Derived("bytes are characters, microseconds are nanoseconds"),
             &[
                 "{\"__CURSOR\":\"s=1\",\"__REALTIME_TIMESTAMP\":\"1800000000000000\",\"PRIORITY\":\"3\",\"MESSAGE\":\"x\",\"_SYSTEMD_UNIT\":\"user@1000.service\"}\n{\"__REALTIME_TIMESTAMP\":\"1\",\"PRIORITY\":\"4\",\"MESSAGE\":[104,105],\"_PID\":\"7\"}\n",

@@ -1,8 +1,9 @@
 //! `candor.log.record`: what the kernel and the services logged as a warning or worse.
 //!
 //! ```text
-//! journal there?  journalctl -o json -p warning --after-cursor … -> records
-//! else            dev/kmsg                                       -> records
+//! Linux    journal there?  journalctl -o json -p warning --after-cursor … -> records
+//!          else            dev/kmsg                                       -> records
+//! Windows  the channels System and Application, critical to warning        -> records
 //! records -> hide what follows `serial` -> at most so many of each source -> events
 //! ```
 //!
@@ -15,19 +16,25 @@
 //!   no scrubber can tell from other words, are hidden here.
 //! - The agent's own records are left out: its trouble must not feed itself.
 //!
-//! A journal that does not answer in time is a lost round.
+//! A log that does not answer in time is a lost round; one that may not be read tells nothing.
 
 use std::collections::BTreeMap;
 
 use candor_model::events::log::{Entry, Severity};
 use candor_model::{EventDef as _, Level, Record, UnixNanos};
 
-use super::kmsg::Kmsg;
 use crate::{Host, Moment, Probe, ProbeError, Rhythm, Settings, Switch};
 
+#[cfg(unix)]
 mod journal;
-
-use journal::Journal;
+#[cfg(unix)]
+mod linux;
+#[cfg(unix)]
+use linux::Source;
+#[cfg(windows)]
+mod windows;
+#[cfg(windows)]
+use windows::Source;
 
 /// Of one source in a window.
 const PER_SOURCE: usize = 20;
@@ -47,42 +54,39 @@ struct Line {
     message: String,
 }
 
+/// The longest message of Windows that is told: some are reports of several pages.
+#[cfg(any(windows, test))]
+const MESSAGE_CHARS: usize = 2048;
+
+#[cfg(any(windows, test))]
+impl Line {
+    /// A record of Windows' event log, by its publisher's words or its own values; its number in front, since
+    /// that is what is looked up.
+    fn of_windows(entry: crate::windows::entry::Entry, words: Option<&str>) -> Self {
+        let words = words.map(|words| words.split_whitespace().collect::<Vec<_>>().join(" "));
+        let words = words.filter(|words| !words.is_empty());
+        let message =
+            format!("event {}: {}", entry.id, words.unwrap_or_else(|| entry.values.join(", ")));
+        Self {
+            // Levels of Windows go from 1, critical, to 3, a warning.
+            severity: entry.level.saturating_add(1),
+            message: message.chars().take(MESSAGE_CHARS).collect(),
+            source: entry.provider,
+            time: entry.time,
+        }
+    }
+}
+
 /// The probe.
-pub(super) struct Logs {
+pub(crate) struct Logs {
     limit: Switch,
-    journal: Journal,
-    kmsg: Kmsg,
-    has_looked: bool,
+    source: Source,
 }
 
 impl Logs {
-    pub(super) fn new(settings: &Settings) -> Self {
-        let limit = settings.limit_logs.clone();
-        Self { limit, journal: Journal::default(), kmsg: Kmsg::default(), has_looked: false }
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self { limit: settings.limit_logs.clone(), source: Source::default() }
     }
-
-    fn lines(&mut self, host: &Host, now: Moment) -> Result<Vec<Line>, ProbeError> {
-        let since = now.wall.0;
-        let is_first = !std::mem::replace(&mut self.has_looked, true);
-        if let Some(program) = Journal::program(host) {
-            return self.journal.read(&program, UnixNanos(since));
-        }
-        let entries = self.kmsg.read(host, now).into_iter();
-        let entries = entries.filter(|entry| !is_first || entry.time.0 >= since);
-        let line = |entry: super::kmsg::Entry| Line {
-            source: if entry.is_kernel { "kernel".to_owned() } else { identifier(&entry.message) },
-            severity: entry.severity,
-            time: entry.time,
-            message: entry.message,
-        };
-        Ok(entries.map(line).collect())
-    }
-}
-
-/// `systemd[1]: …`: who wrote into the kernel's log.
-fn identifier(message: &str) -> String {
-    let name = message.split([':', '[', ' ']).next().unwrap_or_default();
-    if name.is_empty() { "user".to_owned() } else { name.to_owned() }
 }
 
 impl Probe for Logs {
@@ -103,11 +107,11 @@ impl Probe for Logs {
             self.reset();
             return Ok(Vec::new());
         }
-        Ok(limited(self.lines(host, now)?))
+        Ok(limited(self.source.lines(host, now)?))
     }
 
     fn reset(&mut self) {
-        (self.journal, self.kmsg, self.has_looked) = (Journal::default(), Kmsg::default(), false);
+        self.source = Source::default();
     }
 }
 
@@ -216,30 +220,21 @@ mod tests {
     }
 
     #[test]
-    fn the_kernels_log_is_told_where_there_is_no_journal_and_not_where_policy_limits_it() {
-        let root = tempfile::tempdir().unwrap();
-        let host = Host::new(root.path());
-        std::fs::create_dir_all(host.path("dev")).unwrap();
-        let micros = at(0).monotonic.as_micros();
-        let old = at(0).monotonic.as_micros() - 16 * 60 * 1_000_000;
-        let log = format!(
-            "4,1,{old},-;old\n3,2,{micros},-;I/O error\n6,3,{micros},-;fine\n12,4,{micros},-;systemd[1]: odd\n"
-        );
-        std::fs::write(host.path("dev/kmsg"), log).unwrap();
-        let settings = Settings::default();
-        let mut probe = Logs::new(&settings);
-        settings.limit_logs.set(true);
-        assert_eq!(probe.report(&host, at(0)).unwrap(), []);
-        settings.limit_logs.set(false);
-        let records = probe.report(&host, at(0)).unwrap();
-        let Record::Event(first) = &records[0] else { panic!("an event") };
-        let fields: Vec<_> =
-            first.fields().map(|(entry, value)| (entry.name, value.clone())).collect();
-        let expected = [("source", "kernel"), ("severity", "error"), ("message", "I/O error")]
-            .map(|(name, value)| (name, Value::from(value)));
-        assert_eq!((records.len(), fields), (2, expected.to_vec()));
-        assert_eq!(first.time(), Some(at(0).wall));
-        assert_eq!(probe.report(&host, at(10)).unwrap(), [], "read once");
+    fn a_record_of_windows_is_told_by_its_number_and_words_and_keeps_its_severity() {
+        use crate::windows::entry::{Entry, tests::xml};
+        let entry =
+            |level| Entry::parse(&xml("disk", 7, level, "2023-11-07T08:21:40Z", 1)).unwrap();
+        let line = Line::of_windows(entry(2), Some("The device has\r\n a bad block."));
+        assert_eq!((line.source.as_str(), line.severity), ("disk", 3));
+        assert_eq!(line.message, "event 7: The device has a bad block.");
+        let severities = [1, 2, 3].map(|level| {
+            let line = Line::of_windows(entry(level), None);
+            super::entry(line.source, line.severity, &line.message).severity
+        });
+        assert_eq!(severities, [Severity::Critical, Severity::Error, Severity::Warning].map(Some));
+        assert_eq!(Line::of_windows(entry(3), None).message, "event 7: 0, A & B <c> AB &odd;");
+        let long = Line::of_windows(entry(3), Some(&"x".repeat(9000)));
+        assert_eq!(long.message.len(), MESSAGE_CHARS);
     }
 
     #[test]
@@ -261,12 +256,11 @@ mod tests {
     fn damage_neither_breaks_it_nor_makes_it_invent() {
         use candor_fuzz::{Says, text};
 
-        text("linux/logs::identifier", Says::Stands, &["systemd[1]: x"], identifier);
         text(
-            "linux/logs::entry",
+            "logs::entry",
             Says::Stands,
             &["usb 1-1: SerialNumber: ABC123", "drive S/N:XYZ is old"],
-            |message| entry(identifier(message), 3, message).message,
+            |message| entry("a".to_owned(), 3, message).message,
         );
     }
 }

@@ -18,20 +18,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use candor_model::events::connection::Transport;
 
 use crate::Host;
-
-pub(super) const ESTABLISHED: u8 = 0x01;
-pub(super) const LISTEN: u8 = 0x0A;
-
-/// A socket.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Socket {
-    pub(super) transport: Transport,
-    pub(super) local: (IpAddr, u16),
-    pub(super) remote: (IpAddr, u16),
-    pub(super) state: u8,
-    /// 0 where the socket belongs to no process any more.
-    pub(super) inode: u64,
-}
+use crate::sockets::Socket;
 
 /// The sockets of the host's first process' network; `None` where there is no table.
 pub(super) fn read(host: &Host) -> Option<Vec<Socket>> {
@@ -60,7 +47,7 @@ pub(super) fn parse(line: &str, transport: Transport) -> Option<Socket> {
     let (local, remote) = (address(words.next()?)?, address(words.next()?)?);
     let state = u8::from_str_radix(words.next()?, 16).ok()?;
     let inode = words.nth(5)?.parse().ok()?;
-    Some(Socket { transport, local, remote, state, inode })
+    Some(Socket { transport, local, remote, state, owner: inode })
 }
 
 fn address(text: &str) -> Option<(IpAddr, u16)> {
@@ -84,27 +71,10 @@ fn address(text: &str) -> Option<(IpAddr, u16)> {
     Some((address, port))
 }
 
-/// The state's word, by OpenTelemetry's `network.connection.state`.
-pub(super) fn state(number: u8) -> Option<&'static str> {
-    Some(match number {
-        0x01 => "established",
-        0x02 => "syn_sent",
-        0x03 | 0x0C => "syn_received",
-        0x04 => "fin_wait_1",
-        0x05 => "fin_wait_2",
-        0x06 => "time_wait",
-        0x07 => "closed",
-        0x08 => "close_wait",
-        0x09 => "last_ack",
-        0x0A => "listen",
-        0x0B => "closing",
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sockets::ESTABLISHED;
 
     const LINE: &str = "   1: 0000000000000000FFFF00000100007F:1F90 B80D0120000000000000000001000000:01BB 01 \
         00000000:00000000 00:00000000 00000000  1000        0 4711 1 0 20 4 30 10 -1";
@@ -114,7 +84,7 @@ mod tests {
         let socket = parse(LINE, Transport::Tcp).unwrap();
         assert_eq!(socket.local, ("::ffff:127.0.0.1".parse().unwrap(), 8080));
         assert_eq!(socket.remote, ("2001:db8::1".parse().unwrap(), 443));
-        assert_eq!((socket.state, socket.inode), (ESTABLISHED, 4711));
+        assert_eq!((socket.state, socket.owner), (ESTABLISHED, 4711));
         assert_eq!(address("0100007F:0050"), Some((IpAddr::V4(Ipv4Addr::LOCALHOST), 80)));
     }
 
@@ -126,7 +96,6 @@ mod tests {
         for odd in ["0100007F", "0100007F:10000", "+100007F:0050", "01:0050", "\u{e4}100007:0050"] {
             assert_eq!(address(odd), None, "{odd}");
         }
-        assert_eq!((state(0), state(99)), (None, None));
     }
 
     #[test]
@@ -134,7 +103,7 @@ mod tests {
         use candor_fuzz::{Says, text};
 
         text(
-            "linux/connections/table::parse",
+            "connections/table::parse",
             Says::Derived("addresses stand as hexadecimal words"),
             &[
                 "   0: 0100007F:1F90 070200C0:D431 01 0:0 0:0 0 0 0 4242 1",

@@ -55,6 +55,6 @@ mod tests {
     fn damage_neither_breaks_it_nor_makes_it_invent() {
         use candor_fuzz::{Says, text};
 
-        text("linux/connections/owner::socket", Says::Stands, &["socket:[4711]"], socket);
+        text("connections/owner::socket", Says::Stands, &["socket:[4711]"], socket);
     }
 }

@@ -28,8 +28,8 @@ use nix::sys::socket::{
 };
 use nix::sys::time::TimeVal;
 
-use super::table::Socket;
 use crate::Host;
+use crate::sockets::Socket;
 
 /// What the kernel puts into one answer at most.
 const ANSWER_BYTES: usize = 32 << 10;
@@ -125,7 +125,7 @@ fn of(told: &InetResponse, transport: Transport) -> Socket {
         local: (id.source_address, id.source_port),
         remote: (id.destination_address, id.destination_port),
         state: told.header.state,
-        inode: told.header.inode.into(),
+        owner: told.header.inode.into(),
     }
 }
 
@@ -134,7 +134,8 @@ mod tests {
     use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
 
     use super::*;
-    use crate::linux::connections::table::{self, ESTABLISHED, LISTEN};
+    use crate::connections::table;
+    use crate::sockets::{ESTABLISHED, LISTEN};
 
     #[test]
     fn the_kernel_tells_the_same_of_our_sockets_as_its_tables() {
@@ -154,8 +155,8 @@ mod tests {
         let mut inodes = vec![number(&v4), number(&udp), number(&open), number(&far)];
         inodes.extend(v6.as_ref().map(|v6| number(v6)));
         let ours = |mut sockets: Vec<Socket>| {
-            sockets.retain(|socket| inodes.contains(&socket.inode));
-            sockets.sort_by_key(|socket| socket.inode);
+            sockets.retain(|socket| inodes.contains(&socket.owner));
+            sockets.sort_by_key(|socket| socket.owner);
             sockets
         };
         let told = ours(all(&Host::live()).unwrap());
