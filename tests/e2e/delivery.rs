@@ -67,6 +67,7 @@ fn the_collector_holds_what_the_agent_says_it_uploaded() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn a_restart_goes_on_where_it_stopped() {
     let collector = Collector::start();

@@ -1,6 +1,8 @@
 //! Promises kept by the real programs, one module each.
-// The harness stops and watches processes as unix does; on Windows `tests/system/windows.rs` runs the programs.
-#![cfg(unix)]
+//!
+//! On Windows (and under its runtime, where each start of a program takes long) those run whose promise is
+//! about the disk, the registry of layers, the pipe or the ledger there. The others send signals, speak over
+//! unix sockets, become another user or look at a recorded Linux: `docs/windows.md`.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail by it")]
 
 #[cfg(unix)]
@@ -14,9 +16,11 @@ mod delivery;
 mod diagnosis;
 mod emit;
 mod endpoint;
+#[cfg(unix)]
 mod flips;
 #[cfg(target_os = "linux")]
 mod hostile;
+#[cfg(unix)]
 mod ingest;
 mod journal;
 mod kept;
@@ -29,6 +33,7 @@ mod many;
 mod misbehaviour;
 mod off;
 mod outage;
+#[cfg(unix)]
 mod played;
 mod preview;
 mod providers;
@@ -49,5 +54,6 @@ mod strangers;
 #[cfg(unix)]
 mod terminal;
 mod upgrade;
+#[cfg(unix)]
 mod view;
 mod waiting;

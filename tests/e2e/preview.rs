@@ -1,8 +1,8 @@
 //! `preview` shows at each level what the one below shows and more, and its facts are this host's.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::process::Command;
+#[cfg(target_os = "linux")]
+use std::{fs, process::Command};
 
 use candor_tests::{Agent, Settings, eventually};
 use serde_json::Value;
@@ -17,6 +17,7 @@ fn names(records: &[Value]) -> BTreeSet<String> {
     records.iter().map(|record| record["name"].as_str().unwrap().to_owned()).collect()
 }
 
+#[cfg(target_os = "linux")]
 fn find<'a>(records: &'a [Value], name: &str) -> &'a Value {
     &records.iter().find(|record| record["name"] == name).unwrap_or_else(|| panic!("no {name}"))["attributes"]
 }

@@ -1,9 +1,12 @@
 //! Who may speak through the agent: the switch of each provider, with and without a daemon, and what is
 //! said of a manifest that cannot be used.
 
+#[cfg(unix)]
 use std::fs;
 
-use candor_tests::{Agent, Settings, eventually, need};
+#[cfg(unix)]
+use candor_tests::need;
+use candor_tests::{Agent, Settings, eventually};
 use serde_json::Value;
 
 const MANIFEST: &str = "name = \"backup\"\ndoc = \"Backups.\"\npeer = \"any\"\nservice_name = [\"backup\"]\n\
@@ -17,6 +20,7 @@ fn provider(agent: &Agent, name: &str) -> Value {
     providers.iter().find(|provider| provider["name"] == name).cloned().unwrap_or_default()
 }
 
+#[cfg(unix)]
 #[test]
 fn a_shipped_provider_is_off_until_it_is_enabled_and_the_switch_survives_a_restart() {
     let mut agent = Agent::start(&Settings::level(2));
@@ -92,6 +96,7 @@ fn the_catalog_shows_what_the_providers_that_are_on_may_tell() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn a_manifest_that_others_may_write_is_not_used() {
     use std::os::unix::fs::PermissionsExt as _;
@@ -104,6 +109,7 @@ fn a_manifest_that_others_may_write_is_not_used() {
     assert_eq!(agent.ctl(&["check"]).code, Some(78));
 }
 
+#[cfg(unix)]
 #[test]
 fn a_stranger_sees_the_providers_and_switches_none() {
     if !need("root, to become a user without rights", nix::unistd::geteuid().is_root()) {

@@ -174,6 +174,7 @@ fn a_deletion_here_cuts_an_upload_under_way_and_counts_what_it_carried() {
     drop(caller);
 }
 
+#[cfg(unix)]
 #[test]
 fn a_deletion_here_works_while_telemetry_is_off_and_without_a_daemon() {
     let collector = Collector::prepare();
@@ -240,6 +241,7 @@ fn a_receiver_forgets_a_host_that_asks_also_while_off_and_proves_it() {
     assert_eq!(verify(&changed).code, Some(1));
 }
 
+#[cfg(unix)]
 #[test]
 fn a_policy_that_forbids_deletions_is_obeyed_and_nothing_is_deleted() {
     let collector = Collector::start();
@@ -336,6 +338,7 @@ fn a_host_without_a_network_gets_its_records_out_and_its_ledger_settled() {
     assert!(old.stderr.contains("from before `agentctl delete --local`"), "{old:?}");
 }
 
+#[cfg(unix)]
 #[test]
 fn a_receipt_that_refuses_some_counts_them_rejected_also_on_a_stopped_agent() {
     let collector = Collector::prepare();

@@ -13,6 +13,8 @@ function Invoke-AgentControl {
     )
     $run = {
         param([string[]] $Words)
+        # Where errors stop a script, Windows PowerShell would stop at agentctl's first word of warning.
+        $ErrorActionPreference = 'Continue'
         $program = Join-Path $env:ProgramFiles 'Candor\agentctl.exe'
         if (-not (Test-Path -LiteralPath $program)) {
             throw "There is no $program. Install the agent first."

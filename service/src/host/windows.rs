@@ -66,19 +66,7 @@ fn service_main(_arguments: Vec<OsString>) {
     let Some(options) = OPTIONS.get() else { return };
     let (stop, stopped) = watch::channel(false);
     let (reload, reloads) = mpsc::channel(1);
-    let handler = move |control| match control {
-        ServiceControl::Stop | ServiceControl::Preshutdown | ServiceControl::Shutdown => {
-            stop.send_replace(true);
-            ServiceControlHandlerResult::NoError
-        }
-        ServiceControl::ParamChange => {
-            // A reload that is still waiting stands for this one, too.
-            let _waits = reload.try_send(());
-            ServiceControlHandlerResult::NoError
-        }
-        ServiceControl::Interrogate => ServiceControlHandlerResult::NoError,
-        _ => ServiceControlHandlerResult::NotImplemented,
-    };
+    let handler = move |control| answer(control, &stop, &reload);
     let Ok(handle) = register(NAME, handler) else { return };
     open_event_log();
     let scm = Scm { handle, checkpoint: Arc::default() };
@@ -96,6 +84,27 @@ fn service_main(_arguments: Vec<OsString>) {
         }
     };
     scm.tell(ServiceState::Stopped, code);
+}
+
+/// What a control of the SCM does. A host that goes down is a stop like any other, only with less time.
+fn answer(
+    control: ServiceControl,
+    stop: &watch::Sender<bool>,
+    reload: &mpsc::Sender<()>,
+) -> ServiceControlHandlerResult {
+    match control {
+        ServiceControl::Stop | ServiceControl::Preshutdown | ServiceControl::Shutdown => {
+            stop.send_replace(true);
+            ServiceControlHandlerResult::NoError
+        }
+        ServiceControl::ParamChange => {
+            // A reload that is still waiting stands for this one, too.
+            let _waits = reload.try_send(());
+            ServiceControlHandlerResult::NoError
+        }
+        ServiceControl::Interrogate => ServiceControlHandlerResult::NoError,
+        _ => ServiceControlHandlerResult::NotImplemented,
+    }
 }
 
 fn serve(
@@ -147,20 +156,8 @@ struct Scm {
 
 impl Scm {
     fn tell(&self, state: ServiceState, exit_code: ServiceExitCode) {
-        let is_pending = matches!(state, ServiceState::StartPending | ServiceState::StopPending);
-        let status = ServiceStatus {
-            service_type: ServiceType::OWN_PROCESS,
-            current_state: state,
-            controls_accepted: accepted(state),
-            exit_code,
-            checkpoint: if is_pending {
-                self.checkpoint.fetch_add(1, Ordering::Relaxed) + 1
-            } else {
-                0
-            },
-            wait_hint: if is_pending { WAIT_HINT } else { Duration::ZERO },
-            process_id: None,
-        };
+        let checkpoint = self.checkpoint.fetch_add(1, Ordering::Relaxed) + 1;
+        let status = status(state, exit_code, checkpoint);
         if let Err(error) = self.handle.set_service_status(status) {
             tracing::warn!(%error, "the service control manager did not hear");
         }
@@ -183,6 +180,20 @@ impl Scm {
     }
 }
 
+/// The status that the SCM is told; a checkpoint counts only while something is pending.
+fn status(state: ServiceState, exit_code: ServiceExitCode, checkpoint: u32) -> ServiceStatus {
+    let is_pending = matches!(state, ServiceState::StartPending | ServiceState::StopPending);
+    ServiceStatus {
+        service_type: ServiceType::OWN_PROCESS,
+        current_state: state,
+        controls_accepted: accepted(state),
+        exit_code,
+        checkpoint: if is_pending { checkpoint } else { 0 },
+        wait_hint: if is_pending { WAIT_HINT } else { Duration::ZERO },
+        process_id: None,
+    }
+}
+
 /// Nothing can be asked of a service that starts or has stopped.
 fn accepted(state: ServiceState) -> ServiceControlAccept {
     match state {
@@ -192,5 +203,50 @@ fn accepted(state: ServiceState) -> ServiceControlAccept {
                 | ServiceControlAccept::PARAM_CHANGE
         }
         _ => ServiceControlAccept::empty(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_a_preshutdown_and_a_shutdown_stop_it_and_a_change_has_it_read_again() {
+        for control in [ServiceControl::Stop, ServiceControl::Preshutdown, ServiceControl::Shutdown]
+        {
+            let (stop, stopped) = watch::channel(false);
+            let (reload, mut reloads) = mpsc::channel(1);
+            let result = answer(control, &stop, &reload);
+            assert!(matches!(result, ServiceControlHandlerResult::NoError), "{control:?}");
+            assert!(*stopped.borrow() && reloads.try_recv().is_err(), "{control:?}");
+        }
+        let (stop, stopped) = watch::channel(false);
+        let (reload, mut reloads) = mpsc::channel(1);
+        for _ in 0..2 {
+            let result = answer(ServiceControl::ParamChange, &stop, &reload);
+            assert!(matches!(result, ServiceControlHandlerResult::NoError));
+        }
+        let asked = answer(ServiceControl::Interrogate, &stop, &reload);
+        assert!(matches!(asked, ServiceControlHandlerResult::NoError));
+        assert!(reloads.try_recv().is_ok() && reloads.try_recv().is_err(), "once");
+        assert!(!*stopped.borrow());
+        let unknown = answer(ServiceControl::Pause, &stop, &reload);
+        assert!(matches!(unknown, ServiceControlHandlerResult::NotImplemented));
+    }
+
+    #[test]
+    fn only_what_is_pending_has_a_checkpoint_and_only_what_runs_takes_controls() {
+        for state in [ServiceState::StartPending, ServiceState::StopPending] {
+            let told = status(state, ServiceExitCode::NO_ERROR, 7);
+            assert_eq!((told.checkpoint, told.wait_hint), (7, WAIT_HINT));
+            assert!(told.controls_accepted.is_empty(), "{state:?}");
+        }
+        let runs = status(ServiceState::Running, ServiceExitCode::NO_ERROR, 7);
+        assert_eq!((runs.checkpoint, runs.wait_hint), (0, Duration::ZERO));
+        let wanted = ServiceControlAccept::STOP | ServiceControlAccept::PRESHUTDOWN;
+        assert!(runs.controls_accepted.contains(wanted));
+        let ended = status(ServiceState::Stopped, ServiceExitCode::ServiceSpecific(78), 7);
+        assert_eq!((ended.checkpoint, ended.exit_code), (0, ServiceExitCode::ServiceSpecific(78)));
+        assert!(CHECKPOINT * 2 < WAIT_HINT, "one that comes late is no hang yet");
     }
 }

@@ -174,3 +174,77 @@ impl AsyncWrite for Stream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ptr::null_mut;
+
+    use windows_sys::Win32::Foundation::{ERROR_SUCCESS, LocalFree};
+    use windows_sys::Win32::Security::Authorization::{
+        ConvertSecurityDescriptorToStringSecurityDescriptorW, GetSecurityInfo, SDDL_REVISION_1,
+        SE_KERNEL_OBJECT,
+    };
+    use windows_sys::Win32::Security::DACL_SECURITY_INFORMATION;
+
+    use super::*;
+    use crate::Layout;
+    use crate::security::from_wide;
+
+    /// The access list of an open pipe, as the system writes it.
+    fn list_of(pipe: &NamedPipeServer) -> String {
+        let (mut descriptor, mut text) = (null_mut(), null_mut());
+        // SAFETY: an open pipe and an output of ours.
+        let code = unsafe {
+            GetSecurityInfo(
+                pipe.as_raw_handle(),
+                SE_KERNEL_OBJECT,
+                DACL_SECURITY_INFORMATION,
+                null_mut(),
+                null_mut(),
+                null_mut(),
+                null_mut(),
+                &raw mut descriptor,
+            )
+        };
+        assert_eq!(code, ERROR_SUCCESS);
+        // SAFETY: the descriptor that the call gave, and an output of ours.
+        let done = unsafe {
+            ConvertSecurityDescriptorToStringSecurityDescriptorW(
+                descriptor,
+                SDDL_REVISION_1,
+                DACL_SECURITY_INFORMATION,
+                &raw mut text,
+                null_mut(),
+            )
+        };
+        assert_ne!(done, 0);
+        // SAFETY: the text ends with a zero; both were given to us to be freed, once.
+        unsafe {
+            let list = from_wide(text).to_string_lossy().into_owned();
+            LocalFree(text.cast());
+            LocalFree(descriptor);
+            list
+        }
+    }
+
+    #[tokio::test]
+    async fn the_list_that_a_pipe_has_lets_users_connect_and_names_nobody_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let listener = Listener::bind(&Layout::new(Some(dir.path())).control()).unwrap();
+        let list = list_of(listener.next.as_ref().unwrap());
+        let entries: Vec<Vec<&str>> = list
+            .split('(')
+            .skip(1)
+            .map(|entry| entry.trim_end_matches(')').split(';').collect())
+            .collect();
+        let own = own_sid().unwrap();
+        for entry in &entries {
+            let (kind, right, whom) = (entry[0], entry[2], entry[5]);
+            let is_known = ["SY", "BA", "AU", "LA", own.as_str()].contains(&whom);
+            assert!(kind == "A" && is_known, "{list}");
+            assert!(whom != "AU" || right == format!("{:#x}", sddl::CONNECT), "{list}");
+        }
+        let whom = |name: &str| entries.iter().filter(|entry| entry[5] == name).count();
+        assert_eq!([whom("SY"), whom("BA"), whom("AU")], [1, 1, 1], "{list}");
+    }
+}

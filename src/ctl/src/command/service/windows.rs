@@ -14,6 +14,7 @@
 //! On failure: a sentence that says what to do.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use windows_service::service::{
@@ -232,7 +233,12 @@ fn wanted() -> Result<ServiceInfo, String> {
             agentd.display()
         ));
     }
-    Ok(ServiceInfo {
+    Ok(registration(agentd))
+}
+
+/// The registration of this program.
+fn registration(agentd: PathBuf) -> ServiceInfo {
+    ServiceInfo {
         name: NAME.into(),
         display_name: DISPLAY_NAME.into(),
         service_type: ServiceType::OWN_PROCESS,
@@ -243,21 +249,15 @@ fn wanted() -> Result<ServiceInfo, String> {
         dependencies: Vec::new(),
         account_name: Some(OsString::from(ACCOUNT)),
         account_password: None,
-    })
+    }
 }
 
 /// Sets what a registration does not hold; returns what the SCM refused.
 fn furnish(service: &Service) -> Vec<&'static str> {
-    let actions = ServiceFailureActions {
-        reset_period: ServiceFailureResetPeriod::After(COUNT_ANEW),
-        reboot_msg: None,
-        command: None,
-        actions: Some(restarts().into()),
-    };
     let steps = [
         ("description", service.set_description(DESCRIPTION)),
         ("delayed start", service.set_delayed_auto_start(true)),
-        ("recovery", service.update_failure_actions(actions)),
+        ("recovery", service.update_failure_actions(failure_actions())),
         ("recovery on errors", service.set_failure_actions_on_non_crash_failures(true)),
         ("service SID", service.set_config_service_sid_info(ServiceSidType::Unrestricted)),
         ("preshutdown", service.set_preshutdown_timeout(PRESHUTDOWN)),
@@ -272,6 +272,16 @@ fn furnish(service: &Service) -> Vec<&'static str> {
     refused
         .chain(beside.into_iter().filter_map(|(what, done)| done.is_err().then_some(what)))
         .collect()
+}
+
+/// What happens when the service crashes or exits with an error.
+fn failure_actions() -> ServiceFailureActions {
+    ServiceFailureActions {
+        reset_period: ServiceFailureResetPeriod::After(COUNT_ANEW),
+        reboot_msg: None,
+        command: None,
+        actions: Some(restarts().into()),
+    }
 }
 
 fn restarts() -> [ServiceAction; 3] {
@@ -366,4 +376,89 @@ fn told(what: &str, error: &windows_service::Error) -> String {
     let cause =
         std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
     format!("cannot {what}: {error}{cause}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AGENTD: &str = r"C:\Program Files\Candor\agentd.exe";
+
+    /// What the SCM would say of a registration with this command line.
+    fn registered(command: &str) -> ServiceConfig {
+        let wanted = registration(AGENTD.into());
+        ServiceConfig {
+            service_type: wanted.service_type,
+            start_type: wanted.start_type,
+            error_control: wanted.error_control,
+            executable_path: command.into(),
+            load_order_group: None,
+            tag_id: 0,
+            dependencies: Vec::new(),
+            account_name: wanted.account_name,
+            display_name: wanted.display_name,
+        }
+    }
+
+    #[test]
+    fn the_service_has_a_process_and_an_account_of_its_own_and_starts_by_itself() {
+        let info = registration(AGENTD.into());
+        assert_eq!(info.service_type, ServiceType::OWN_PROCESS);
+        assert_eq!(info.start_type, ServiceStartType::AutoStart);
+        assert_eq!(info.account_name.as_deref(), Some(r"NT SERVICE\candor".as_ref()));
+        assert_eq!(info.account_password, None);
+        assert_eq!(info.launch_arguments, ["service"]);
+        assert_eq!(info.name, NAME);
+    }
+
+    #[test]
+    fn it_is_started_again_after_one_ten_and_sixty_seconds_counted_anew_each_day() {
+        let actions = failure_actions();
+        let delays: Vec<_> = actions
+            .actions
+            .unwrap()
+            .into_iter()
+            .map(|action| {
+                assert_eq!(action.action_type, ServiceActionType::Restart);
+                action.delay.as_secs()
+            })
+            .collect();
+        assert_eq!(delays, [1, 10, 60]);
+        assert_eq!(
+            actions.reset_period,
+            ServiceFailureResetPeriod::After(Duration::from_hours(24))
+        );
+        assert_eq!((actions.reboot_msg, actions.command), (None, None));
+    }
+
+    #[test]
+    fn it_has_two_privileges_and_no_other() {
+        assert_eq!(PRIVILEGES, ["SeChangeNotifyPrivilege", "SeImpersonatePrivilege"]);
+    }
+
+    #[test]
+    fn a_path_with_blanks_that_is_not_quoted_is_a_finding() {
+        let wanted = registration(AGENTD.into());
+        let quoted = registered(&format!("\"{AGENTD}\" service"));
+        assert_eq!(path(&quoted, &wanted), None);
+        for other in [
+            format!("{AGENTD} service"),
+            format!("\"{AGENTD}\" run"),
+            r"C:\evil.exe service".to_owned(),
+        ] {
+            assert!(path(&registered(&other), &wanted).is_some(), "{other}");
+        }
+        let short = registration(r"C:\Candor\agentd.exe".into());
+        assert_eq!(path(&registered(r"C:\Candor\agentd.exe service"), &short), None);
+    }
+
+    #[test]
+    fn another_account_or_start_is_a_finding() {
+        let good = registered("");
+        assert_eq!((start_type(&good), account(&good)), (None, None));
+        let by_hand = ServiceConfig { start_type: ServiceStartType::OnDemand, ..good };
+        assert!(start_type(&by_hand).unwrap().1.contains("not automatic"));
+        let system = ServiceConfig { account_name: Some("LocalSystem".into()), ..by_hand };
+        assert!(account(&system).unwrap().1.contains("LocalSystem"));
+    }
 }
