@@ -146,6 +146,26 @@ fn logs_metrics_and_spans_of_a_program_arrive_with_its_resource_its_boot_and_the
 }
 
 #[test]
+fn a_record_that_a_program_sends_again_is_at_the_collector_once_and_no_number_is_missing() {
+    let collector = Collector::start();
+    let agent = agent(&collector, 2);
+    let mut program = Program::reach(&agent.root());
+    // As exporters do that got no answer: the agent has committed it, and commits it under another number.
+    for _ in 0..2 {
+        let reply = program.post_json("/v1/logs", &export("logs", "shop", &[order(1)])).unwrap();
+        assert_eq!((reply.status, reply.text().as_str()), (200, "{}"));
+    }
+    let reply = program.post_json("/v1/logs", &export("logs", "shop", &[order(2)])).unwrap();
+    assert_eq!(reply.status, 200);
+    agent.settle();
+    let records = collector.records();
+    assert_eq!(named(&records, "shop.order").len(), 2);
+    let uploaded = agent.status()["events"]["uploaded"].as_u64().unwrap();
+    assert_eq!(uploaded, records.len() as u64 + 1);
+    assert_eq!(collector.gaps(), Vec::<Value>::new());
+}
+
+#[test]
 fn what_the_manifest_or_the_level_does_not_admit_is_refused_by_count_and_reason() {
     let collector = Collector::start();
     let agent = agent(&collector, 2);

@@ -56,6 +56,7 @@ pub(crate) fn erase(db: &mut Connection, install_id: &str) -> rusqlite::Result<E
         let numberless: i64 = transaction.query_row(count, [host], |row| row.get(0))?;
         erased.numberless = u64::try_from(numberless).unwrap_or(0);
         transaction.execute("DELETE FROM records WHERE host = ?1", [host])?;
+        transaction.execute("DELETE FROM repeats WHERE host = ?1", [host])?;
         transaction.execute("DELETE FROM hosts WHERE id = ?1", [host])?;
         remember(&transaction, install_id, &erased.ranges)?;
     }

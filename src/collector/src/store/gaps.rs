@@ -7,6 +7,7 @@
 //! ```
 //!
 //! # Invariants
+//! - A number under which a record came that is here under another one is not missing.
 //! - A number counts once: where declarations overlap, an exact one goes before one that gives only
 //!   a count, and then the one that begins earlier.
 //! - The same declaration twice (an agent that crashed between telling and noting) counts once.
@@ -21,7 +22,7 @@ use rusqlite::{OptionalExtension as _, Row};
 use serde_json::Value as Json;
 
 use super::reader::{Reader, read};
-use super::{StoreError, erase};
+use super::{StoreError, erase, schema};
 
 /// Numbers that are missing, all for one cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,10 +135,8 @@ impl Reader {
         (host, after): (i64, i64),
         mut take: impl FnMut(i64, i64) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut seqs = self
-            .db
-            .prepare("SELECT seq FROM records WHERE host = ?1 AND seq > ?2 ORDER BY seq")
-            .map_err(read)?;
+        let has_repeats = schema::has(&self.db, "repeats").map_err(read)?;
+        let mut seqs = self.db.prepare(&numbers_sql(has_repeats)).map_err(read)?;
         let mut rows = seqs.query([host, after]).map_err(read)?;
         let mut expected = after + 1;
         while let Some(row) = rows.next().map_err(read)? {
@@ -192,6 +191,13 @@ impl Reader {
         let ledger = Some(by_reason(reasons.as_deref().unwrap_or("[]")));
         Ok(Sums { ledger, is_newer: told > seq, ..Sums::default() })
     }
+}
+
+/// Every number of a host that came, in order; an older store has no `repeats`.
+pub(super) fn numbers_sql(has_repeats: bool) -> String {
+    let repeats = " UNION SELECT seq FROM repeats WHERE host = ?1 AND seq > ?2";
+    let repeats = if has_repeats { repeats } else { "" };
+    format!("SELECT seq FROM records WHERE host = ?1 AND seq > ?2{repeats} ORDER BY seq")
 }
 
 /// `[{"reason": …, "count": …}, …]` as a map; what is no such thing is left out.

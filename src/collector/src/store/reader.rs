@@ -204,6 +204,7 @@ pub(super) fn read(source: rusqlite::Error) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::gaps::numbers_sql;
 
     #[test]
     fn every_question_about_records_streams_without_a_sort() {
@@ -213,7 +214,8 @@ mod tests {
         let some = || Some("x".to_owned());
         let filters = [(None, None), (some(), None), (None, some()), (some(), some())];
         let filters = filters.map(|(host, name)| records_sql(&Filter { host, name }));
-        for sql in filters.into_iter().chain([true, false].map(trace_sql)) {
+        let numbers = [true, false].map(numbers_sql);
+        for sql in filters.into_iter().chain([true, false].map(trace_sql)).chain(numbers) {
             let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
             let mut rows = statement.raw_query();
             while let Some(row) = rows.next().unwrap() {

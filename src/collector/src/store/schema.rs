@@ -8,13 +8,16 @@
 //!            (trace_id, time)                `query trace`, only rows that have one
 //! exemplars  trace_id, time, record -> records.id
 //!            the traces that a metric's exemplars name, for `query trace`; goes with its record
+//! repeats  host -> hosts.id, seq
+//!            numbers under which a record came that stands here already under another: a program that got
+//!            no answer sent it again, or its owner replayed it. They are not missing.
 //! erased   what was deleted at a host's request, and must not come back (erase.rs)
 //! ```
 //! Times are nanoseconds since 1970 in UTC. An id is unique within its host, so that one host cannot
 //! take another's ids and so keep its records out.
 //!
 //! # Invariants
-//! - `exemplars` and `erased` came later: a writer adds them to an older store, a reader does without.
+//! - `exemplars`, `repeats` and `erased` came later: a writer adds them to an older store, a reader does without.
 //! - `application_id` says that the file is ours, `user_version` which shape it has; a file of
 //!   another kind or of a later shape is refused, never changed.
 //! - WAL with synchronous=FULL: a commit that returned survives a power cut.
@@ -76,6 +79,12 @@ CREATE TRIGGER IF NOT EXISTS exemplars_go_with_their_record AFTER DELETE ON reco
 END;
 ";
 
+const REPEATS: &str = "
+CREATE TABLE IF NOT EXISTS repeats (
+    host INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (host, seq)
+) STRICT, WITHOUT ROWID;
+";
+
 /// Opens the store for the writer; makes it where there is none.
 pub(super) fn open_to_write(path: &Path, max_bytes: Option<u64>) -> Result<Connection, StoreError> {
     let fail = |source| StoreError::Open { path: path.to_owned(), source: Arc::new(source) };
@@ -90,6 +99,7 @@ pub(super) fn open_to_write(path: &Path, max_bytes: Option<u64>) -> Result<Conne
     .map_err(fail)?;
     make(&db).map_err(fail)?;
     db.execute_batch(EXEMPLARS).map_err(fail)?;
+    db.execute_batch(REPEATS).map_err(fail)?;
     db.execute_batch(super::erase::TABLE).map_err(fail)?;
     if let Some(max_bytes) = max_bytes {
         let page: i64 = db.pragma_query_value(None, "page_size", |row| row.get(0)).map_err(fail)?;

@@ -33,6 +33,10 @@ INSERT INTO records
     (host, uid, boot_id, seq, level, kind, name, time, received, trace_id, json)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
 ON CONFLICT (host, uid) DO NOTHING";
+/// A number that no record has, of a record that is there.
+const INSERT_REPEAT: &str = "
+INSERT OR IGNORE INTO repeats (host, seq)
+SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM records WHERE host = ?1 AND seq = ?2)";
 const INSERT_EXEMPLAR: &str = "INSERT INTO exemplars (trace_id, time, record) VALUES (?1, ?2, ?3)";
 
 /// Writes until every handle is gone, then closes the file.
@@ -94,6 +98,7 @@ pub(crate) struct Inserts<'a> {
     host: Statement<'a>,
     record: Statement<'a>,
     exemplar: Statement<'a>,
+    repeat: Statement<'a>,
     received: i64,
 }
 
@@ -102,7 +107,8 @@ impl<'a> Inserts<'a> {
     pub(crate) fn new(db: &'a Connection) -> rusqlite::Result<Self> {
         let (host, record) = (db.prepare(INSERT_HOST)?, db.prepare(INSERT_RECORD)?);
         let exemplar = db.prepare(INSERT_EXEMPLAR)?;
-        Ok(Self { db, host, record, exemplar, received: now() })
+        let repeat = db.prepare(INSERT_REPEAT)?;
+        Ok(Self { db, host, record, exemplar, repeat, received: now() })
     }
 }
 
@@ -140,7 +146,8 @@ impl Inserts<'_> {
             row.json,
         ])?;
         if stored == 0 {
-            return Ok(()); // it was there already, and so are its traces
+            // It was there already, and so are its traces; perhaps under another number.
+            return row.seq.map_or(Ok(()), |seq| self.repeat.execute((host, seq)).map(drop));
         }
         let record = self.db.last_insert_rowid();
         let mut traces = row.exemplars.iter();

@@ -6,8 +6,8 @@ use candor_model::{Draft, DropReason, Kind, Level};
 use candor_spool::{Settings, Spool, SpoolError, Urgency, Want};
 
 use crate::kit::{
-    Plain, assert_sound, clock, draft, drain, frames, now, open, open_as, open_at, run, settings,
-    snapshot,
+    Plain, assert_sound, clock, draft, drain, frames, noise, now, open, open_as, open_at, run,
+    settings, snapshot,
 };
 
 #[test]
@@ -228,6 +228,31 @@ fn above_the_ceiling_nothing_gets_in_and_raising_lets_only_new_records_in() {
         assert_eq!(bodies, [b"s".to_vec(), b"t".to_vec(), b"new".to_vec()]);
         spool.close().await.unwrap();
         assert_eq!(open(dir.path()).ledger().withheld, 3);
+    });
+}
+
+#[test]
+fn lowering_takes_the_dead_letters_above_the_level_as_well_and_leaves_no_byte_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    run(async {
+        let spool = open(dir.path());
+        for level in [Level::Basic, Level::Full] {
+            now(&spool, vec![draft(level, noise(level.number(), 300))]).await;
+        }
+        while let Some(parcel) = spool.next(Want::all(1)).await.unwrap() {
+            spool.reject(parcel.rows[0].id, "400 no").await.unwrap();
+        }
+        let levels = async || -> Vec<Level> {
+            spool.dead_letters().await.unwrap().iter().map(|letter| letter.level).collect()
+        };
+        assert_eq!(levels().await, [Level::Basic, Level::Full]);
+        spool.lower_to(Level::Basic).await.unwrap();
+        assert_eq!(levels().await, [Level::Basic]);
+        let gone = &noise(Level::Full.number(), 300)[100..200];
+        for entry in std::fs::read_dir(dir.path()).unwrap() {
+            let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+            assert!(!bytes.windows(gone.len()).any(|run| run == gone));
+        }
     });
 }
 
