@@ -331,6 +331,17 @@ sample = 0.5
     }
 
     #[test]
+    fn what_a_map_cannot_say_in_json_is_its_types_name() {
+        let registry = registry(MANIFEST);
+        let provider = registry.provider("backup").unwrap();
+        let odd = Value::Map(vec![("ratio".into(), Value::Double(f64::NAN))]);
+        let mut record = Record::of("backup.run").with("options", odd);
+        record.judge(provider).unwrap();
+        let expected = Value::Map(vec![("ratio".into(), "double".into())]);
+        assert_eq!(record.left(), [("options", expected)]);
+    }
+
+    #[test]
     fn a_map_beyond_its_bounds_is_cut() {
         let registry = registry(MANIFEST);
         let provider = registry.provider("backup").unwrap();

@@ -122,6 +122,7 @@ mod tests {
             "46d3xbcp.res.compute.1-2-3.",
             "46d3xbcp.res.compute.1-2-3.a-secret-name",
             "pid-0f8fad5b",
+            "pid-payroll-of-production-in-west-europe",
             "pid-0f8fad5b-d9cb-469f-a165-70867728950epayroll",
             "pid-\u{e9}0f8fad5b-d9cb-469f-a165-7086772895\u{e9}",
             "",

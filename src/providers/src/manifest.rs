@@ -196,7 +196,7 @@ pub struct Event {
     /// Most bytes of one record.
     #[serde(default = "words::max_bytes")]
     pub max_bytes: usize,
-    /// Its fields: attributes of the record, or of each point; `body` is the body of a log record.
+    /// Its fields: attributes of the record, of each point, of a span's events and links; `body` is the body of a log record.
     #[serde(default)]
     pub fields: BTreeMap<String, Field>,
 }

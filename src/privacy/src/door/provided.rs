@@ -161,8 +161,11 @@ mod tests {
         record.is_declared = false;
         record.name = "of e@example.org".to_owned();
         record.sets[0].push(given("f@example.org", "x", Class::DiagnosticText, Level::Basic));
+        let happened = Part { name: "mail to g@example.org".to_owned(), ..Part::default() };
+        record.parts.push(happened);
         let (record, _) = admit(record, Level::Full).unwrap();
         assert_eq!((record.name.as_str(), record.sets[0].len()), ("of <email>", 3));
+        assert_eq!(record.parts[0].name, "mail to <email>");
     }
 
     #[test]
