@@ -202,6 +202,34 @@ fn what_the_manifest_or_the_level_does_not_admit_is_refused_by_count_and_reason(
 }
 
 #[test]
+fn points_that_the_level_leaves_alike_are_counted_out() {
+    let collector = Collector::start();
+    let mut agent = prepared(&collector, 2);
+    let words = "words = [\"fast\", \"slow\"]";
+    assert!(SHOP.contains(words));
+    let shop = SHOP.replace(words, &format!("{words}, level = 3"));
+    agent.write("etc/candor/providers.d/shop.toml", &shop);
+    agent.run();
+    let mut program = Program::connect(&agent.root()).unwrap();
+    let point =
+        |mode: &str| json!({"timeUnixNano": "6", "asInt": "3", "attributes": [text("mode", mode)]});
+    let mut tell = |points: &[Value]| {
+        let sum = json!({"aggregationTemporality": 1, "isMonotonic": true, "dataPoints": points});
+        let metric = json!({"name": "shop.orders", "sum": sum});
+        program.post_json("/v1/metrics", &export("metrics", "shop", &[metric])).unwrap()
+    };
+    let partial = tell(&[point("fast"), point("slow")]).json()["partialSuccess"].clone();
+    assert_eq!(partial["rejectedDataPoints"], "2");
+    let words = partial["errorMessage"].as_str().unwrap();
+    assert!(words.starts_with("2 refused (level): "), "{words}");
+    assert_eq!(tell(&[point("fast")]).text(), "{}");
+    agent.settle();
+    let records = collector.records();
+    let [record] = named(&records, "shop.orders")[..] else { panic!("one: {records:?}") };
+    assert_eq!(record["points"][0]["attributes"], json!({}));
+}
+
+#[test]
 fn an_acknowledged_record_survives_a_kill_that_follows_at_once() {
     let collector = Collector::start();
     let mut agent = prepared(&collector, 2);

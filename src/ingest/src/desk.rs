@@ -196,8 +196,10 @@ impl Desk {
         let units = record.units();
         if let Err(reason) = admit(provider, &mut record, bytes.len()) {
             work.judged.taken.refuse(reason, units);
-        } else if let Some(draft) = self.draft(record, work.terms.level, label) {
-            work.judged.keep(draft, units);
+        } else if let Some((draft, kept)) = self.draft(record, work.terms.level, label) {
+            work.judged.keep(draft, kept);
+            provider.counts().take_fields(Reason::Level, units - kept);
+            work.judged.taken.refuse(Reason::Level, units - kept);
         } else {
             provider.counts().refuse(Reason::Level);
             work.judged.taken.refuse(Reason::Level, units);
@@ -210,19 +212,25 @@ impl Desk {
         self.clock.monotonic()
     }
 
-    /// The draft of an admitted record; `None` when the level lets nothing of it pass.
+    /// The draft of an admitted record, with how many of its units are in it: points that the level leaves
+    /// alike go. `None` when it lets nothing of it pass.
     pub(crate) fn draft(
         &self,
         mut record: Provided,
         level: Level,
         label: &Arc<str>,
-    ) -> Option<Draft> {
-        let given = record.uid.take();
+    ) -> Option<(Draft, u64)> {
+        let (given, units) = (record.uid.take(), record.units());
         let admitted = self.door.borrow_mut().admit(Record::Provided(Box::new(record)), level)?;
         let body = self
             .stamped(given.as_deref(), admitted.level(), |stamp| encode(admitted.record(), stamp));
         let (level, kind) = (admitted.level(), admitted.record().kind());
-        Some(Draft { level, kind, boot: Arc::clone(label), body })
+        let kept = match admitted.record() {
+            Record::Provided(record) => record.units(),
+            _ => units,
+        };
+        let is_empty = kept == 0 && units > 0;
+        (!is_empty).then(|| (Draft { level, kind, boot: Arc::clone(label), body }, kept))
     }
 
     /// The draft of a log record that passes as it is; `None` where it is to be judged the long way.

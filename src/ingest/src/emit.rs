@@ -59,7 +59,7 @@ impl Desk {
                         provider.counts().refuse(Reason::Level);
                     }
                     let is_withheld = draft.is_none();
-                    drafts.extend(draft);
+                    drafts.extend(draft.map(|(draft, _)| draft));
                     is_withheld.then_some(Reason::Level)
                 }
                 Err(reason) => Some(reason),
