@@ -20,6 +20,7 @@ mod home;
 mod mail;
 mod secret;
 
+use account::Accounts;
 use hints::Hints;
 
 /// Text is cut here, at a character boundary.
@@ -111,19 +112,15 @@ impl Counts {
 /// Replaces what it finds in free text.
 #[derive(Clone, Debug, Default)]
 pub struct Scrubber {
-    accounts: Vec<String>,
+    accounts: Accounts,
 }
 
 impl Scrubber {
     /// A scrubber that also knows the names of this host's accounts of people. Names shorter than
     /// two characters are left out, since they would be found in every text.
     #[must_use]
-    pub fn new(mut accounts: Vec<String>) -> Self {
-        accounts.retain(|name| name.chars().count() > 1);
-        // Of two names where one begins the other, the longer must be tried first.
-        accounts.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        accounts.dedup();
-        Self { accounts }
+    pub fn new(accounts: Vec<String>) -> Self {
+        Self { accounts: Accounts::new(accounts) }
     }
 
     /// The text without what identifies, and cut to [`MAX_TEXT_BYTES`].
@@ -176,7 +173,7 @@ impl Scrubber {
             Finding::Address => address::ips(text),
             Finding::Mac => address::macs(text),
             Finding::Card => card::numbers(text),
-            Finding::Account => account::names(text, &self.accounts),
+            Finding::Account => self.accounts.find(text),
         }
     }
 }

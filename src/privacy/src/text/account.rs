@@ -2,20 +2,51 @@
 
 use std::ops::Range;
 
-/// `accounts` are sorted longest first.
-pub(super) fn names(text: &str, accounts: &[String]) -> Vec<Range<usize>> {
-    let mut found = Vec::new();
-    let (mut free_from, mut is_inside) = (0, false);
-    for (at, letter) in text.char_indices() {
-        let was_inside = std::mem::replace(&mut is_inside, is_word(letter));
-        if at < free_from || was_inside {
-            continue;
+/// Names of accounts, and what they begin with.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Accounts {
+    /// Longest first.
+    names: Vec<String>,
+    /// Their first bytes in both cases, a bit each.
+    firsts: [u64; 4],
+}
+
+impl Accounts {
+    /// Names shorter than two characters are left out, since they would be found in every text.
+    pub(super) fn new(mut names: Vec<String>) -> Self {
+        names.retain(|name| name.chars().count() > 1);
+        // Of two names where one begins the other, the longer must be tried first.
+        names.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        names.dedup();
+        let mut firsts = [0; 4];
+        for first in names.iter().filter_map(|name| name.bytes().next()) {
+            for byte in [first.to_ascii_lowercase(), first.to_ascii_uppercase()] {
+                firsts[usize::from(byte >> 6)] |= 1 << (byte & 63);
+            }
         }
-        let Some(name) = accounts.iter().find(|name| is_here(&text[at..], name)) else { continue };
-        free_from = at + name.len();
-        found.push(at..free_from);
+        Self { names, firsts }
     }
-    found
+
+    /// Whether none is known.
+    pub(super) fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Where names stand as words.
+    pub(super) fn find(&self, text: &str) -> Vec<Range<usize>> {
+        let mut found: Vec<Range<usize>> = Vec::new();
+        for (at, byte) in text.bytes().enumerate() {
+            let is_free = found.last().is_none_or(|last| at >= last.end);
+            let may_begin = self.firsts[usize::from(byte >> 6)] >> (byte & 63) & 1 == 1;
+            if !may_begin || !is_free || text[..at].ends_with(is_word) {
+                continue;
+            }
+            if let Some(name) = self.names.iter().find(|name| is_here(&text[at..], name)) {
+                found.push(at..at + name.len());
+            }
+        }
+        found
+    }
 }
 
 fn is_here(text: &str, name: &str) -> bool {
@@ -33,7 +64,7 @@ mod tests {
 
     fn found<'a>(text: &'a str, accounts: &[&str]) -> Vec<&'a str> {
         let accounts: Vec<_> = accounts.iter().map(|&name| name.to_owned()).collect();
-        names(text, &accounts).into_iter().map(|range| &text[range]).collect()
+        Accounts::new(accounts).find(text).into_iter().map(|range| &text[range]).collect()
     }
 
     #[test]

@@ -11,10 +11,12 @@ use crate::map;
 /// The fewest digits of a card number, and the separators of a MAC address.
 const CARD_DIGITS: usize = 13;
 const MAC_SEPARATORS: usize = 5;
+/// The hexadecimal digits of a MAC address.
+const MAC_DIGITS: usize = 12;
 
 /// What a byte may be part of.
 const SIGNS: [(&[u8], u16); 9] = [
-    (b"@", AT),
+    (b"@%", AT),
     (b"/\\", SLASH),
     (b".", DOT),
     (b":", COLON),
@@ -69,6 +71,7 @@ impl Hints {
             Finding::Token => {
                 (self.has(SCHEME | WEB_TOKEN) && may_be_token(bytes))
                     || (self.has(EQUALS | COLON) && may_be_assigned(bytes))
+                    || (self.has(DASH) && may_be_argument(bytes))
             }
             Finding::Email => self.has(AT),
             Finding::Home => self.has(SLASH) && bytes.windows(2).any(begins_home),
@@ -78,6 +81,7 @@ impl Hints {
             Finding::Mac => {
                 (self.has(COLON) && has(bytes, MAC_SEPARATORS, b':'))
                     || (self.has(DASH) && has(bytes, MAC_SEPARATORS, b'-'))
+                    || may_be_joined(bytes)
             }
             Finding::Card => self.has(DIGIT) && longest_number(bytes) >= CARD_DIGITS,
             Finding::Account => true,
@@ -131,13 +135,33 @@ fn may_be_assigned(bytes: &[u8]) -> bool {
     signs.into_iter().any(|(at, _)| map::may_be_sensitive(key_before(&bytes[..at])))
 }
 
+/// Whether a long option may be sensitive.
+fn may_be_argument(bytes: &[u8]) -> bool {
+    let options = bytes.windows(2).enumerate().filter(|(_, two)| *two == b"--");
+    options.into_iter().any(|(at, _)| {
+        let end = bytes[at..].iter().position(|b| !is_key(*b)).map_or(bytes.len(), |n| at + n);
+        map::may_be_sensitive(&bytes[at..end])
+    })
+}
+
+/// Whether as many hexadecimal digits as an address has stand together, dots among them or not.
+fn may_be_joined(bytes: &[u8]) -> bool {
+    let runs = bytes.split(|b| !b.is_ascii_hexdigit() && *b != b'.');
+    runs.into_iter().any(|run| {
+        run.len() >= MAC_DIGITS && run.iter().filter(|b| **b != b'.').count() == MAC_DIGITS
+    })
+}
+
 /// The key in front of a sign: there may be blanks, and before them quotes, in between.
 fn key_before(before: &[u8]) -> &[u8] {
     let end = before.iter().rposition(|b| *b != b' ').map_or(0, |at| at + 1);
     let end = before[..end].iter().rposition(|b| !matches!(b, b'"' | b'\'')).map_or(0, |at| at + 1);
-    let is_key = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    let start = before[..end].iter().rposition(|b| !is_key(b)).map_or(0, |at| at + 1);
+    let start = before[..end].iter().rposition(|b| !is_key(*b)).map_or(0, |at| at + 1);
     &before[start..end]
+}
+
+const fn is_key(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
 }
 
 #[cfg(test)]
@@ -194,6 +218,13 @@ mod tests {
                 "string",
                 "secret",
                 "subscription",
+                "%40",
+                "enx",
+                "02cafecafe01",
+                "02ca.fe",
+                ".ca01",
+                "--api-key ",
+                "--",
                 "\u{e4}",
                 "\u{212a}",
                 "aa",
@@ -212,7 +243,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #![proptest_config(ProptestConfig::with_cases(1_500))]
 
         #[test]
         fn where_a_finder_finds_something_there_was_a_hint(text in text()) {
