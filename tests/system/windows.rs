@@ -64,16 +64,16 @@ impl Windows {
 
     fn bare() -> Self {
         let mut windows = Self { dir: tempfile::tempdir().unwrap(), session: None };
-        // The first process starts wine's own, which keep its pipes open: it must have none.
+        // The first process starts wine's own, which keep its pipes open: it must have none. Services are
+        // their children: who wants to hear them must be that first one, so nobody else is started before
+        // it says that it runs.
         let mut session = windows.command("cmd");
         // Services inherit from it, too: wine says there what they write to its event log.
         let events = fs::File::create(windows.events_file()).unwrap();
         session.env("WINEDEBUG", "-all,+eventlog").stderr(events);
-        windows.session = Some(session.args(["/c", "ping -n 900 127.0.0.1 >nul"]).spawn().unwrap());
-        eventually("a Windows", || windows.drive("windows/system32").is_dir().then_some(()));
-        eventually("a session", || {
-            (windows.run("cmd", &["/c", "exit 0"]).code == Some(0)).then_some(())
-        });
+        session.args(["/c", r"echo up>C:\up& ping -n 900 127.0.0.1 >nul"]);
+        windows.session = Some(session.spawn().unwrap());
+        eventually("a session", || windows.drive("up").is_file().then_some(()));
         windows
     }
 
