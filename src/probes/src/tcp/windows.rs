@@ -12,7 +12,7 @@ use crate::{Host, ProbeError};
 
 /// Reads this OS.
 #[derive(Debug, Default)]
-pub(super) struct Reader;
+pub(super) struct Reader(());
 
 impl Reader {
     /// The counters since boot.
@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn this_host_counts_segments_and_a_socket_that_listens() {
         let _listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut reader = Reader;
+        let mut reader = Reader::default();
         assert_eq!(reader.read(&Host::live()).unwrap().len(), COUNTERS);
         assert!(reader.states(&Host::live())[9] >= Some(1));
         assert!(reader.read(&Host::new("/nonexistent")).is_err());
