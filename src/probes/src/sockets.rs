@@ -217,13 +217,11 @@ mod tests {
 
         let row = [words(&[1, 5]), vec![127, 0, 0, 1], port(80), vec![192, 0, 2, 7], port(443)];
         let table = [row.concat(), words(&[700]), vec![0; 32]].concat();
-        bytes(
-            "sockets::tcp_rows",
-            Says::Derived("bytes as numbers"),
-            std::slice::from_ref(&table),
-            |table| [tcp_rows(table, false), tcp_rows(table, true)],
-        );
-        bytes("sockets::udp_rows", Says::Derived("bytes as numbers"), &[table], |table| {
+        let tables = [table];
+        bytes("sockets::tcp_rows", Says::Derived("bytes as numbers"), &tables, |table| {
+            [tcp_rows(table, false), tcp_rows(table, true)]
+        });
+        bytes("sockets::udp_rows", Says::Derived("bytes as numbers"), &tables, |table| {
             [udp_rows(table, false), udp_rows(table, true)]
         });
     }
