@@ -10,6 +10,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use candor_tests::{Agent, Settings};
 use serde_json::Value;
@@ -139,6 +140,18 @@ fn every_machine_is_there_with_its_description() {
         let text = fs::read_to_string(place(&name).join("host.md")).unwrap_or_default();
         assert!(text.starts_with("# ") && text.contains("| "), "{name} is not described");
     }
+}
+
+/// Whoever opens a pipe without a writer waits, and what it has to tell is missing.
+#[test]
+fn no_device_is_opened_to_tell_of_a_machine() {
+    let tree = Tree::recorded("laptop");
+    tree.directory("dev");
+    let pipes =
+        ["nvme0", "nvme0n1", "sda", "sdb", "sr0"].map(|name| tree.root().join("dev").join(name));
+    let made = Command::new("mkfifo").args(&pipes).status().expect("mkfifo");
+    assert!(made.success());
+    assert_eq!(difference(&expected("laptop"), &said(tree.root(), 1)), "");
 }
 
 #[test]

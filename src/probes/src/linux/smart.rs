@@ -81,11 +81,17 @@ fn can_answer(drive: &Drive) -> bool {
 
 fn answer(smartctl: &PathBuf, what: &[&str], name: &str, deadline: Duration) -> Option<Value> {
     let device = format!("/dev/{name}");
-    let arguments = [&["--json=c", "-n", "standby"], what, &[device.as_str()]].concat();
-    let output = child::run(smartctl, &arguments, deadline).ok()?;
-    // It could not be opened, or it sleeps, or smartctl does not know an option (smartctl(8)).
-    let has_answered = output.code.is_some_and(|code| code & NO_ANSWER == 0);
-    has_answered.then(|| serde_json::from_slice(&output.text).ok()).flatten()
+    let output = child::run(smartctl, &arguments(what, &device), deadline).ok()?;
+    has_answered(output.code).then(|| serde_json::from_slice(&output.text).ok()).flatten()
+}
+
+fn arguments<'a>(what: &[&'a str], device: &'a str) -> Vec<&'a str> {
+    [&["--json=c", "-n", "standby"], what, &[device]].concat()
+}
+
+/// Not: it could not be opened, or it sleeps, or smartctl does not know an option (smartctl(8)).
+fn has_answered(code: Option<i32>) -> bool {
+    code.is_some_and(|code| code & NO_ANSWER == 0)
 }
 
 fn passed(answer: &Value) -> Option<bool> {
@@ -138,6 +144,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_drive_that_sleeps_is_not_woken_and_says_nothing() {
+        let asked = ["--json=c", "-n", "standby", "-H", "-A", "/dev/sda"];
+        assert_eq!(arguments(&["-H", "-A"], "/dev/sda"), asked);
+        // Asleep; not opened or an option unknown; killed. Bit 3 says that it expects to fail.
+        assert_eq!(
+            [Some(2), Some(1), None, Some(0), Some(8)].map(has_answered),
+            [false, false, false, true, true]
+        );
+    }
 
     #[test]
     fn an_ata_drive_tells_its_attributes_and_no_identity() {
