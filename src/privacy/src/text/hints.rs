@@ -81,9 +81,11 @@ impl Hints {
             Finding::Mac => {
                 (self.has(COLON) && has(bytes, MAC_SEPARATORS, b':'))
                     || (self.has(DASH) && has(bytes, MAC_SEPARATORS, b'-'))
-                    || may_be_joined(bytes)
+                    || any_run(bytes, MAC_DIGITS, is_joined, may_be_mac)
             }
-            Finding::Card => self.has(DIGIT) && longest_number(bytes) >= CARD_DIGITS,
+            Finding::Card => {
+                self.has(DIGIT) && any_run(bytes, CARD_DIGITS, is_grouped, may_be_card)
+            }
             Finding::Account => true,
         }
     }
@@ -103,18 +105,42 @@ fn begins_home(two: &[u8]) -> bool {
         && matches!(two[1].to_ascii_lowercase(), b'h' | b'u' | b'd' | b'r')
 }
 
-/// The most digits in a row, or in groups with one blank or dash between them.
-fn longest_number(bytes: &[u8]) -> usize {
-    let (mut longest, mut digits, mut is_parted) = (0, 0, false);
-    for byte in bytes {
+/// Whether a run of bytes that belong together, at least `least` long, is one that counts. A run so
+/// long stands on one of every `least` bytes, so only those are looked at.
+fn any_run(
+    bytes: &[u8],
+    least: usize,
+    belongs: impl Fn(u8) -> bool,
+    counts: impl Fn(&[u8]) -> bool,
+) -> bool {
+    let mut from = 0;
+    while let Some(byte) = bytes.get(from + least - 1) {
+        let at = from + least - 1;
+        if belongs(*byte) {
+            let start = bytes[..at].iter().rposition(|b| !belongs(*b)).map_or(0, |n| n + 1);
+            let end = bytes[at..].iter().position(|b| !belongs(*b)).map_or(bytes.len(), |n| at + n);
+            if end - start >= least && counts(&bytes[start..end]) {
+                return true;
+            }
+            from = end;
+        } else {
+            from = at + 1;
+        }
+    }
+    false
+}
+
+/// Whether digits in a row, or in groups with one blank or dash between them, are as many as a card has.
+fn may_be_card(run: &[u8]) -> bool {
+    let (mut digits, mut is_parted) = (0, false);
+    run.iter().any(|byte| {
         match byte {
             b'0'..=b'9' => (digits, is_parted) = (digits + 1, false),
-            b' ' | b'-' if !is_parted => is_parted = true,
-            _ => digits = 0,
+            _ if is_parted => (digits, is_parted) = (0, false),
+            _ => is_parted = true,
         }
-        longest = longest.max(digits);
-    }
-    longest
+        digits >= CARD_DIGITS
+    })
 }
 
 /// A web token begins with `eyJ`; a credential follows `bearer` or `basic`.
@@ -144,12 +170,17 @@ fn may_be_argument(bytes: &[u8]) -> bool {
     })
 }
 
-/// Whether as many hexadecimal digits as an address has stand together, dots among them or not.
-fn may_be_joined(bytes: &[u8]) -> bool {
-    let runs = bytes.split(|b| !b.is_ascii_hexdigit() && *b != b'.');
-    runs.into_iter().any(|run| {
-        run.len() >= MAC_DIGITS && run.iter().filter(|b| **b != b'.').count() == MAC_DIGITS
-    })
+/// Whether hexadecimal digits, dots among them or not, are as many as an address has.
+fn may_be_mac(run: &[u8]) -> bool {
+    run.iter().filter(|byte| byte.is_ascii_hexdigit()).count() == MAC_DIGITS
+}
+
+const fn is_joined(byte: u8) -> bool {
+    byte.is_ascii_hexdigit() || byte == b'.'
+}
+
+const fn is_grouped(byte: u8) -> bool {
+    byte.is_ascii_digit() || matches!(byte, b' ' | b'-')
 }
 
 /// The key in front of a sign: there may be blanks, and before them quotes, in between.

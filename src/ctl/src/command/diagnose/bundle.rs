@@ -189,13 +189,16 @@ fn about() -> Value {
 
 async fn history(context: &Context) -> Result<Value, Failure> {
     let history = context.client().history().await?;
-    let mut value = serde_json::to_value(history).unwrap_or_default();
-    for change in value["changes"].as_array_mut().into_iter().flatten() {
+    Ok(without_who(serde_json::to_value(history).unwrap_or_default()))
+}
+
+fn without_who(mut history: Value) -> Value {
+    for change in history["changes"].as_array_mut().into_iter().flatten() {
         if let Some(change) = change.as_object_mut() {
             change.retain(|key, _| !WHO.contains(&key.as_str()));
         }
     }
-    Ok(value)
+    history
 }
 
 /// The end of the newest file of the agent's log.
@@ -252,6 +255,14 @@ mod tests {
         let mut value = json!({ "a": ["x", { "b": "x" }], "n": 1, "x": null });
         scrub(&mut value, &|text| text.replace('x', "y"));
         assert_eq!(value, json!({ "a": ["y", { "b": "y" }], "n": 1, "x": null }));
+    }
+
+    #[test]
+    fn a_change_is_told_without_who_made_it() {
+        let change =
+            json!({ "to": "3", "role": "administrator", "uid": 0, "user": "ana", "pid": 7 });
+        let told = without_who(json!({ "changes": [change] }));
+        assert_eq!(told, json!({ "changes": [{ "to": "3", "role": "administrator" }] }));
     }
 
     #[test]
