@@ -6,6 +6,7 @@ use candor_tests::{Agent, Collector, Settings, eventually};
 
 use crate::delivery::{assert_balanced, sequence};
 
+#[cfg(unix)]
 mod random;
 
 /// Kills in a row; the long suite multiplies them.
@@ -65,10 +66,12 @@ fn kills_of_the_collector_lose_and_double_nothing() {
 }
 
 /// How long a process is stopped; a minute in the long suite.
+#[cfg(unix)]
 fn standstill() -> Duration {
     Duration::from_secs(if std::env::var_os("CANDOR_LONG").is_some() { 60 } else { 3 })
 }
 
+#[cfg(unix)]
 #[test]
 fn a_standstill_of_the_agent_loses_and_doubles_nothing() {
     let collector = Collector::start();

@@ -23,6 +23,7 @@ mod hostile;
 #[cfg(unix)]
 mod ingest;
 mod journal;
+#[cfg(unix)]
 mod kept;
 mod kills;
 mod levels;

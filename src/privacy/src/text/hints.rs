@@ -210,6 +210,19 @@ mod tests {
         assert_eq!(Finding::ALL.iter().find(|finding| hinted(finding)), None);
     }
 
+    #[test]
+    fn a_long_number_is_seen_wherever_it_stands() {
+        for before in 0..40 {
+            for after in [0, 1, 20] {
+                let around =
+                    |number: &str| format!("{}{number}{}", "x".repeat(before), "-x".repeat(after));
+                let hints = |text: &str, finding| Hints::of(text).may_hold(finding, text);
+                assert!(hints(&around(" 02cafecafe01"), Finding::Mac), "{before}, {after}");
+                assert!(hints(&around("4111-1111-1111 1"), Finding::Card), "{before}, {after}");
+            }
+        }
+    }
+
     /// Pieces of what finders look for, among others.
     fn text() -> impl Strategy<Value = String> {
         let piece = prop_oneof![
