@@ -1,5 +1,6 @@
 //! kill -9 in the middle of work: the ledger holds, and the collector misses nothing that was acknowledged.
 
+#[cfg(unix)]
 use std::time::Duration;
 
 use candor_tests::{Agent, Collector, Settings, eventually};
