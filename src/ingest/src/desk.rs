@@ -94,6 +94,8 @@ struct Work<'a> {
     kind: Kind,
     caller: &'a Caller,
     terms: &'a Terms,
+    /// When it came: its records were all observed then.
+    came: UnixNanos,
     judged: Judged,
 }
 
@@ -130,7 +132,8 @@ impl Desk {
         if groups.iter().map(|group| group.records.len()).sum::<usize>() > limit {
             return Err(Refusal::TooMany { limit });
         }
-        let mut work = Work { kind, caller, terms, judged: Judged::default() };
+        let came = self.wall();
+        let mut work = Work { kind, caller, terms, came, judged: Judged::default() };
         for group in groups {
             let service_name = service_name(&group);
             let origin =
@@ -196,7 +199,8 @@ impl Desk {
         let units = record.units();
         if let Err(reason) = admit(provider, &mut record, bytes.len()) {
             work.judged.taken.refuse(reason, units);
-        } else if let Some((draft, kept)) = self.draft(record, work.terms.level, label) {
+        } else if let Some((draft, kept)) = self.draft(record, (work.terms.level, work.came), label)
+        {
             work.judged.keep(draft, kept);
             provider.counts().take_fields(Reason::Level, units - kept);
             work.judged.taken.refuse(Reason::Level, units - kept);
@@ -212,18 +216,24 @@ impl Desk {
         self.clock.monotonic()
     }
 
+    /// What time it is.
+    pub(crate) fn wall(&self) -> UnixNanos {
+        let since = self.clock.wall().duration_since(UNIX_EPOCH).unwrap_or_default();
+        UnixNanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+    }
+
     /// The draft of an admitted record, with how many of its units are in it: points that the level leaves
     /// alike go. `None` when it lets nothing of it pass.
     pub(crate) fn draft(
         &self,
         mut record: Provided,
-        level: Level,
+        (level, came): (Level, UnixNanos),
         label: &Arc<str>,
     ) -> Option<(Draft, u64)> {
         let (given, units) = (record.uid.take(), record.units());
         let admitted = self.door.borrow_mut().admit(Record::Provided(Box::new(record)), level)?;
-        let body = self
-            .stamped(given.as_deref(), admitted.level(), |stamp| encode(admitted.record(), stamp));
+        let terms = (admitted.level(), came);
+        let body = self.stamped(given.as_deref(), terms, |stamp| encode(admitted.record(), stamp));
         let (level, kind) = (admitted.level(), admitted.record().kind());
         let kept = match admitted.record() {
             Record::Provided(record) => record.units(),
@@ -247,19 +257,17 @@ impl Desk {
         }
         let level = self.door.borrow().leaves(plain, work.terms.level)?;
         provider.accept();
-        let body = self.stamped(plain.uid, level, |stamp| encode_plain(plain, stamp));
+        let body = self.stamped(plain.uid, (level, work.came), |stamp| encode_plain(plain, stamp));
         Some(Draft { level, kind: Kind::Log, boot: Arc::clone(label), body })
     }
 
-    /// What `encode` makes with our stamp: of this moment, with an id of ours where the program gave none.
+    /// What `encode` makes with our stamp, with an id of ours where the program gave none.
     fn stamped(
         &self,
         given: Option<&str>,
-        level: Level,
+        (level, observed): (Level, UnixNanos),
         encode: impl FnOnce(&Stamp<'_>) -> Vec<u8>,
     ) -> Vec<u8> {
-        let since = self.clock.wall().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let observed = UnixNanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
         let mut text = Uuid::encode_buffer();
         let uid = match given {
             Some(uid) => uid,

@@ -54,7 +54,7 @@ impl Desk {
                 Ok(provider) => {
                     let name = service.unwrap_or(&provider.manifest().name).to_owned();
                     let label = self.label(&[("service.name", Value::from(name))], (SCOPE, ""));
-                    let draft = self.draft(event, terms.level, &label);
+                    let draft = self.draft(event, (terms.level, self.wall()), &label);
                     if draft.is_none() {
                         provider.counts().refuse(Reason::Level);
                     }
