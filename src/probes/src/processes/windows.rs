@@ -65,7 +65,8 @@ impl Reader {
     }
 }
 
-/// The name of the program's file of each process, by its id; empty where the system lists none.
+/// The name of the program's file of each process, by its id; empty where the system lists none. Id 0 is no
+/// program: a socket that nobody holds any more has it.
 pub(crate) fn program_names() -> BTreeMap<u64, String> {
     let Ok(mut system) = System::new() else { return BTreeMap::new() };
     let kind = ProcessRefreshKind::nothing();
@@ -73,7 +74,7 @@ pub(crate) fn program_names() -> BTreeMap<u64, String> {
     let name = |(pid, process): (&sysinfo::Pid, &sysinfo::Process)| {
         (u64::from(pid.as_u32()), clean(process.name().as_encoded_bytes()))
     };
-    system.processes().iter().map(name).collect()
+    system.processes().iter().map(name).filter(|(pid, _)| *pid != 0).collect()
 }
 
 fn seen(process: &sysinfo::Process) -> Seen {
@@ -96,6 +97,13 @@ fn seen(process: &sysinfo::Process) -> Seen {
 mod tests {
     use super::*;
     use crate::samples::at;
+
+    #[test]
+    fn what_nobody_runs_has_no_program() {
+        let names = program_names();
+        assert!(names.contains_key(&u64::from(std::process::id())), "{names:?}");
+        assert!(!names.contains_key(&0), "{names:?}");
+    }
 
     #[test]
     fn this_process_is_among_those_of_this_host_by_its_name_alone() {

@@ -4,6 +4,7 @@
 //! - The first look tells nothing: it notes how far the channel goes.
 //! - At most [`MAX_NEW`] records a look: of more, the newest.
 //! - A channel that was emptied numbers its records anew: what stands in it then is new.
+//! - A look that finds nothing takes nothing back: the log may only have been too slow to answer.
 //!
 //! A channel that may not be read is `None`, as on a system without one.
 
@@ -23,7 +24,10 @@ impl Mark {
         records: impl Iterator<Item = (Entry, T)>,
     ) -> Vec<(Entry, T)> {
         let mut records = records.peekable();
-        let newest = records.peek().map_or(0, |(entry, _)| entry.number);
+        let Some(newest) = records.peek().map(|(entry, _)| entry.number) else {
+            self.0.get_or_insert(0);
+            return Vec::new();
+        };
         let Some(last) = self.0.replace(newest) else { return Vec::new() };
         let was_emptied = newest < last;
         let is_new = |(entry, _): &(Entry, T)| was_emptied || entry.number > last;
@@ -70,6 +74,14 @@ mod tests {
         assert_eq!(look(&mut mark, [1]), [1]);
         assert_eq!(look(&mut mark, [900]), [900]);
         assert_eq!(look(&mut mark, [2, 1]), [1, 2]);
+    }
+
+    #[test]
+    fn a_look_that_finds_nothing_does_not_make_old_records_new() {
+        let mut mark = Mark::default();
+        assert_eq!(look(&mut mark, [3, 2, 1]), [0; 0]);
+        assert_eq!(look(&mut mark, []), [0; 0]);
+        assert_eq!(look(&mut mark, [4, 3, 2, 1]), [4]);
     }
 
     #[test]
