@@ -5,6 +5,8 @@
 //! - Accounts of services are left out: their names are ordinary words in diagnostic text.
 //! - A host that does not tell has no names; other findings do not depend on them.
 
+use std::path::PathBuf;
+
 use candor_privacy::{Counts, Scrubber};
 use candor_probes::Host;
 
@@ -28,16 +30,25 @@ pub fn cleaner(host: &Host) -> impl Fn(&str) -> String + use<> {
 /// Names from the account file and, on Windows, from the profile directories.
 pub(crate) fn of(host: &Host) -> Vec<String> {
     let accounts = host.content(&host.etc("passwd")).unwrap_or_default();
-    let profiles = host.names(&host.path("Users"));
+    let profiles = host.names(&profiles(host));
     let profiles = profiles.into_iter().filter(|name| !NOBODY.contains(&name.as_str()));
-    people(&accounts).chain(profiles).chain(own_names(host)).collect()
+    let told = host.is_live().then(candor_platform::host_name).flatten();
+    people(&accounts).chain(profiles).chain(own_names(host, told)).collect()
 }
 
-/// The host's own name, whole and up to its first dot. A name of a few letters is a word of any text.
-fn own_names(host: &Host) -> impl Iterator<Item = String> {
+/// Where the profiles are. The system's drive need not be the current one.
+fn profiles(host: &Host) -> PathBuf {
+    let drive =
+        if cfg!(windows) && host.is_live() { std::env::var("SystemDrive").ok() } else { None };
+    drive.map_or_else(|| host.path("Users"), |drive| PathBuf::from(drive + "\\Users"))
+}
+
+/// The host's own name as its files and the system tell it, whole and up to its first dot. A name of a few
+/// letters is a word of any text.
+fn own_names(host: &Host, told: Option<String>) -> impl Iterator<Item = String> {
     const SHORTEST: usize = 4;
     let files = [host.proc("sys/kernel/hostname"), host.etc("hostname")];
-    let names = files.into_iter().filter_map(|file| host.text(&file));
+    let names = files.into_iter().filter_map(|file| host.text(&file)).chain(told);
     let both = names.flat_map(|name| [name.split('.').next().unwrap_or_default().to_owned(), name]);
     both.filter(|name| name.len() >= SHORTEST && !name.starts_with("localhost"))
 }
@@ -75,5 +86,16 @@ mod tests {
             fs::write(root.path().join("etc/hostname"), harmless).unwrap();
             assert_eq!(of(&host), ["alice", "Bob"]);
         }
+    }
+
+    #[test]
+    fn a_name_that_only_the_system_tells_is_one_too() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::new(root.path());
+        let told = own_names(&host, Some("PC-4711.example.org".to_owned()));
+        assert_eq!(told.collect::<Vec<_>>(), ["PC-4711", "PC-4711.example.org"]);
+        let name = candor_platform::host_name().unwrap();
+        let is_told = name.len() >= 4 && !name.starts_with("localhost");
+        assert!(!is_told || of(&Host::live()).contains(&name), "{name}");
     }
 }
