@@ -98,7 +98,7 @@ pub(super) async fn write(
     (out, is_trial): (&Path, bool),
 ) -> Result<Shown, Failure> {
     let (parts, left_out) = gather(context, host).await;
-    let clean = cleaner(host);
+    let clean = cleaner_of([&Host::live(), host]);
     let mut bundle = Map::new();
     let mut manifest = Manifest {
         made: rfc3339(SystemTime::now()),
@@ -128,6 +128,12 @@ pub(super) async fn write(
     save(out, &whole)?;
     let text = format!("{}: look through it before you give it away\n", out.display());
     Ok(Shown::new(text, &json!({ "out": out, "manifest": manifest })))
+}
+
+/// Cleans of the names of both: with `--host-root` only some parts tell of that machine.
+fn cleaner_of(hosts: [&Host; 2]) -> impl Fn(&str) -> String + use<> {
+    let [here, there] = hosts.map(cleaner);
+    move |text| there(&here(text))
 }
 
 fn save(out: &Path, whole: &Value) -> Result<(), Failure> {
@@ -205,18 +211,24 @@ fn without_who(mut history: Value) -> Value {
 fn log(context: &Context) -> Option<Value> {
     let told = context.snapshot().config.log.dir.clone();
     let dir = Host::new(told.unwrap_or_else(|| context.layout.log_dir()));
-    let newest = newest(&dir.root)?;
-    let text = dir.tail(&newest, MOST_LOG_BYTES, 1)?;
-    let text = String::from_utf8_lossy(&text);
-    let lines: Vec<&str> = text.lines().collect();
-    let last = lines.get(lines.len().saturating_sub(MOST_LOG_LINES)..).unwrap_or_default();
-    Some(json!(last))
+    let text = dir.tail(&newest(&dir.root)?, MOST_LOG_BYTES, 1)?;
+    Some(json!(last_lines(&text)))
 }
 
-/// Its files are named after their days.
+/// The last lines of the end of a file. What was cut off has half a line first, whose secrets are not known as such.
+fn last_lines(end: &[u8]) -> Vec<String> {
+    let is_cut = u64::try_from(end.len()).is_ok_and(|len| len >= MOST_LOG_BYTES);
+    let text = String::from_utf8_lossy(end);
+    let lines: Vec<_> = text.lines().skip(usize::from(is_cut)).map(str::to_owned).collect();
+    let first = lines.len().saturating_sub(MOST_LOG_LINES);
+    lines.into_iter().skip(first).collect()
+}
+
+/// Its files are named after their days. A link is not followed.
 fn newest(dir: &Path) -> Option<PathBuf> {
     let entries = fs::read_dir(dir).ok()?.flatten();
-    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
+    let names = files.filter_map(|entry| entry.file_name().into_string().ok());
     let logs =
         names.filter(|name| name.starts_with("agentd") && name.strip_suffix(".log").is_some());
     Some(dir.join(logs.max()?))
@@ -272,6 +284,35 @@ mod tests {
         for name in ["agentd.2026-01-02.log", "agentd.2025-12-31.log", "other.2027-01-01.log"] {
             fs::write(dir.path().join(name), "").unwrap();
         }
+        fs::create_dir(dir.path().join("agentd.2027-01-01.log")).unwrap();
+        #[cfg(unix)]
+        {
+            let link = dir.path().join("agentd.2028-01-01.log");
+            std::os::unix::fs::symlink("/etc/passwd", link).unwrap();
+        }
         assert_eq!(newest(dir.path()), Some(dir.path().join("agentd.2026-01-02.log")));
+    }
+
+    #[test]
+    fn of_a_log_that_is_cut_no_half_line_is_told() {
+        assert_eq!(last_lines(b"a\nb\n"), ["a", "b"]);
+        let mut end = vec![b'x'; usize::try_from(MOST_LOG_BYTES).unwrap() - 3];
+        end.extend(b"\nb\n");
+        assert_eq!(last_lines(&end), ["b"]);
+        let many = last_lines(&b"line\n".repeat(MOST_LOG_LINES + 1));
+        assert_eq!(many.len(), MOST_LOG_LINES);
+    }
+
+    #[test]
+    fn the_names_of_this_host_and_of_the_other_are_cleaned() {
+        let hosts = ["lion-1234", "tiger-5678"].map(|name| {
+            let root = tempfile::tempdir().unwrap();
+            fs::create_dir(root.path().join("etc")).unwrap();
+            fs::write(root.path().join("etc/hostname"), name).unwrap();
+            root
+        });
+        let [here, there] = hosts.each_ref().map(|root| Host::new(root.path()));
+        let told = cleaner_of([&here, &there])("from lion-1234 to tiger-5678");
+        assert!(!told.contains("lion") && !told.contains("tiger"), "{told}");
     }
 }
