@@ -37,8 +37,8 @@ mod recording;
 /// # Errors
 /// `dir` exists or cannot be written, or this OS has no such files.
 pub fn record_host(host: &Host, dir: &Path) -> Result<usize, ProbeError> {
-    fs::create_dir(dir).map_err(|source| write_failed(dir, source))?;
     let recording = os::record(host)?;
+    fs::create_dir(dir).map_err(|source| write_failed(dir, source))?;
     recording.write_tree(dir)?;
     Ok(recording.files())
 }
@@ -50,12 +50,26 @@ pub fn record_host(host: &Host, dir: &Path) -> Result<usize, ProbeError> {
 /// `path` exists or cannot be written, or this OS has no such files.
 pub fn record_archive(host: &Host, path: &Path) -> Result<usize, ProbeError> {
     let failed = |source| write_failed(path, source);
-    let mut file = fs::File::create_new(path).map_err(failed)?;
     let recording = os::record(host)?;
+    let mut file = fs::File::create_new(path).map_err(failed)?;
     file.write_all(archive::text(&recording).as_bytes()).map_err(failed)?;
     Ok(recording.files())
 }
 
 fn write_failed(path: &Path, source: std::io::Error) -> ProbeError {
     ProbeError::Write { path: PathBuf::from(path), source }
+}
+
+#[cfg(test)]
+#[cfg(windows)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_cannot_be_recorded_leaves_nothing_behind() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("copy");
+        assert!(record_host(&Host::live(), &path).is_err() && !path.exists());
+        assert!(record_archive(&Host::live(), &path).is_err() && !path.exists());
+    }
 }
