@@ -9,6 +9,7 @@
 //! - Only fields that [`shape`] names pass; a text passes only as a name, a unit, a word of severity,
 //!   a body or an attribute, where the gate and the scrubber see it.
 //! - What the codec itself says of a record (`candor.*`) is never taken from a program.
+//! - The groups of a resource share it: no number of scopes makes copies of it.
 //! - One record is taken apart at a time, and its parts are bounded: no input makes more of itself
 //!   than some 20 times its size, nor recurses deeper than [`MAX_DEPTH`].
 //!
@@ -16,6 +17,7 @@
 //! [`Unfit::TooLarge`] for a record beyond the bounds (it alone is).
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use candor_model::{Given, Kind, Part, Provided, UnixNanos, Value};
 
@@ -52,8 +54,8 @@ const STATUS: &str = "otel.status_description";
 /// Records of one resource and scope.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Group<'a> {
-    /// The attributes of the resource.
-    pub resource: Vec<(&'a str, Value)>,
+    /// The attributes of the resource, one and the same for all of its scopes.
+    pub resource: Rc<[(&'a str, Value)]>,
     /// The name of the scope, empty where there is none.
     pub scope: &'a str,
     /// The version of the scope, empty where there is none.
@@ -94,11 +96,10 @@ pub fn groups(bytes: &[u8]) -> Result<Vec<Group<'_>>, DecodeError> {
             if records > MAX_RECORDS {
                 return Err(DecodeError::TooManyRecords);
             }
-            let resource = match &resource {
-                Some(resource) => resource,
-                None => resource.insert(resource_of(group)?),
+            found.resource = match &resource {
+                Some(resource) => Rc::clone(resource),
+                None => Rc::clone(resource.insert(resource_of(group)?)),
             };
-            found.resource.clone_from(resource);
             groups.push(found);
         }
     }
@@ -182,9 +183,9 @@ fn scope_of(scope: &[u8]) -> Result<Group<'_>, DecodeError> {
     Ok(group)
 }
 
-fn resource_of(group: &[u8]) -> Result<Vec<(&str, Value)>, DecodeError> {
+fn resource_of(group: &[u8]) -> Result<Rc<[(&str, Value)]>, DecodeError> {
     let Some(bytes) = embedded(group, 1, "resource").last().transpose()? else {
-        return Ok(Vec::new());
+        return Ok(Rc::default());
     };
     if bytes.len() > MAX_RECORD {
         return Err(DecodeError::TooLarge { part: "resource", bytes: bytes.len() });
@@ -198,7 +199,7 @@ fn resource_of(group: &[u8]) -> Result<Vec<(&str, Value)>, DecodeError> {
             Err(Unfit::TooLarge { .. }) => {}
         }
     }
-    Ok(attributes)
+    Ok(attributes.into())
 }
 
 fn utf8<'a>(bytes: &'a [u8], part: &'static str) -> Result<&'a str, DecodeError> {

@@ -3,6 +3,8 @@
 //! # Invariants
 //! - What is told here is what [`incoming`](super::incoming) tells of the same bytes; a record of
 //!   which that is not certain is left to it, with whatever is wrong with it.
+//! - What is counted there, seen or not in what comes out, is bounded here: no attribute beyond
+//!   [`MAX_ATTRIBUTES`], no second body or value.
 
 use candor_model::{Plain, PlainField, Scalar};
 
@@ -14,6 +16,13 @@ use crate::wire::{Field, Held, Walk};
 
 /// The record is for [`incoming`](super::incoming) to judge.
 struct Otherwise;
+
+/// What was met of a record so far, of use or not.
+#[derive(Default)]
+struct Met {
+    pairs: usize,
+    has_body: bool,
+}
 
 impl From<DecodeError> for Otherwise {
     fn from(_: DecodeError) -> Self {
@@ -29,14 +38,14 @@ pub fn plain<'a>(record: &'a [u8], plain: &mut Plain<'a>) -> bool {
     if record.len() > MAX_RECORD {
         return false;
     }
-    let mut facts = std::mem::take(&mut plain.facts);
-    let taken = copy(record, &shape::LOG, &mut facts, &mut |field| part(field, plain));
+    let (mut facts, mut met) = (std::mem::take(&mut plain.facts), Met::default());
+    let taken = copy(record, &shape::LOG, &mut facts, &mut |field| part(field, plain, &mut met));
     plain.facts = facts;
     // What nobody reads is counted the long way.
     matches!(taken, Ok(0))
 }
 
-fn part<'a>(field: Field<'a>, plain: &mut Plain<'a>) -> Result<(), Otherwise> {
+fn part<'a>(field: Field<'a>, plain: &mut Plain<'a>, met: &mut Met) -> Result<(), Otherwise> {
     match (field.number, field.held) {
         (3, Held::Bytes(word)) => {
             let word = text(word)?;
@@ -44,8 +53,16 @@ fn part<'a>(field: Field<'a>, plain: &mut Plain<'a>) -> Result<(), Otherwise> {
                 plain.severity = word;
             }
         }
-        (5, Held::Bytes(body)) => plain.body = scalar(body)?,
-        (6, Held::Bytes(pair)) => attribute(pair, plain)?,
+        (5, Held::Bytes(_)) if met.has_body => return Err(Otherwise),
+        (5, Held::Bytes(body)) => {
+            met.has_body = true;
+            plain.body = scalar(body)?;
+        }
+        (6, Held::Bytes(_)) if met.pairs >= MAX_ATTRIBUTES => return Err(Otherwise),
+        (6, Held::Bytes(pair)) => {
+            met.pairs += 1;
+            attribute(pair, plain)?;
+        }
         (12, Held::Bytes(name)) => {
             plain.name = text(name).ok().filter(|name| name.len() <= MAX_NAME).ok_or(Otherwise)?;
         }
@@ -55,16 +72,20 @@ fn part<'a>(field: Field<'a>, plain: &mut Plain<'a>) -> Result<(), Otherwise> {
 }
 
 fn attribute<'a>(pair: &'a [u8], plain: &mut Plain<'a>) -> Result<(), Otherwise> {
-    let (mut key, mut value) = ("", None);
+    let (mut key, mut value, mut has_value) = ("", None, false);
     for field in Walk::over(pair) {
         let field = field.map_err(|_| Otherwise)?;
         match (field.number, field.held) {
             (1, Held::Bytes(bytes)) => key = text(bytes)?,
-            (2, Held::Bytes(bytes)) => value = scalar(bytes)?,
+            (2, Held::Bytes(_)) if has_value => return Err(Otherwise),
+            (2, Held::Bytes(bytes)) => {
+                has_value = true;
+                value = scalar(bytes)?;
+            }
             _ => {}
         }
     }
-    if key.len() > MAX_NAME || plain.fields.len() >= MAX_ATTRIBUTES {
+    if key.len() > MAX_NAME {
         return Err(Otherwise);
     }
     let Some(value) = value else { return Ok(()) };

@@ -350,9 +350,45 @@ fn a_request_is_grouped_by_resource_and_scope_and_empty_groups_are_left_out() {
     let bytes = request(&[log(), log()]);
     let groups = groups(&bytes).unwrap();
     let [group] = groups.as_slice() else { panic!("one group") };
-    assert_eq!(group.resource, [("service.name", Value::from("shop"))]);
+    assert_eq!(*group.resource, [("service.name", Value::from("shop"))]);
     assert_eq!((group.scope, group.scope_version, group.records.len()), ("http", "1", 2));
     assert_eq!(group.records[1], log().encode_to_vec());
+}
+
+#[test]
+fn the_scopes_of_a_resource_share_it() {
+    let scope = ScopeLogs { log_records: vec![log()], ..ScopeLogs::default() };
+    let resource =
+        Resource { attributes: vec![text("service.name", "shop")], ..Resource::default() };
+    let scope_logs = vec![scope; 3];
+    let group = ResourceLogs { resource: Some(resource), scope_logs, ..ResourceLogs::default() };
+    let bytes =
+        ExportLogsServiceRequest { resource_logs: vec![group.clone(), group] }.encode_to_vec();
+    let groups = groups(&bytes).unwrap();
+    let is_shared = |pair: &[Group<'_>]| Rc::ptr_eq(&pair[0].resource, &pair[1].resource);
+    let shared: Vec<bool> = groups.windows(2).map(is_shared).collect();
+    assert_eq!(shared, [true, true, false, true, true]);
+}
+
+#[test]
+fn what_the_long_way_counts_is_no_plain_record() {
+    let is_plain = |record: &[u8]| plain(record, &mut candor_model::Plain::new());
+    let bytes = log().encode_to_vec();
+    assert!(is_plain(&bytes));
+    let with = |number: u8, part: &[u8], times: usize| {
+        let mut bytes = bytes.clone();
+        for _ in 0..times {
+            crate::wire::push_bytes(number, part, &mut bytes);
+        }
+        bytes
+    };
+    let reserved = text("candor.level", "x").encode_to_vec();
+    assert!(is_plain(&with(6, &reserved, 126)));
+    assert!(!is_plain(&with(6, &reserved, 127)), "reserved keys");
+    assert!(!is_plain(&with(6, &[], 127)), "no values");
+    assert!(!is_plain(&with(5, &[], 1)), "a second body");
+    let twice = [text("a", "b").encode_to_vec(), vec![0x12, 0]].concat();
+    assert!(!is_plain(&with(6, &twice, 1)), "a second value");
 }
 
 #[test]
