@@ -6,7 +6,8 @@
 //! - [`Desk::keep`] returns after the commit, or with an error and nothing kept.
 //! - A record keeps the id that its program gave it; a span's is made of its trace and its own id.
 //!   So what a program sends again after a failure arrives once.
-//! - Judging yields now and then: a large request does not hold up the agent.
+//! - Judging yields now and then, however its records are grouped and whoever sent them: a large request does
+//!   not hold up the agent.
 //!
 //! On failure: [`Refusal`]; a record that does not fit is counted and costs only itself.
 
@@ -30,8 +31,10 @@ use crate::settings::Limits;
 use crate::taken::{Judged, Taken};
 use crate::uids::Uids;
 
-/// After so many records others get their turn.
-const AT_ONCE: usize = 256;
+/// After so many bytes others get their turn.
+const AT_ONCE: usize = 64 * 1024;
+/// What a record or a group costs beside its bytes, as if it were bytes.
+const EACH: usize = 256;
 /// What of a program's resource is kept: who it is, and which SDK speaks.
 const RESOURCE: [&str; 7] = [
     "service.name",
@@ -97,6 +100,19 @@ struct Work<'a> {
     /// When it came: its records were all observed then.
     came: UnixNanos,
     judged: Judged,
+    /// What was judged since others had their turn.
+    since: usize,
+}
+
+impl Work<'_> {
+    /// Counts what is judged next, and lets others have their turn when it is due.
+    async fn count(&mut self, bytes: usize) {
+        self.since += bytes + EACH;
+        if self.since >= AT_ONCE {
+            self.since = 0;
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 impl Desk {
@@ -133,8 +149,9 @@ impl Desk {
             return Err(Refusal::TooMany { limit });
         }
         let came = self.wall();
-        let mut work = Work { kind, caller, terms, came, judged: Judged::default() };
+        let mut work = Work { kind, caller, terms, came, judged: Judged::default(), since: 0 };
         for group in groups {
+            work.count(0).await;
             let service_name = service_name(&group);
             let origin =
                 Origin { service_name, scope: (!group.scope.is_empty()).then_some(group.scope) };
@@ -142,6 +159,7 @@ impl Desk {
                 Ok(provider) => self.group(&mut work, provider, &group).await?,
                 Err(reason) => {
                     for record in &group.records {
+                        work.count(record.len()).await;
                         terms.registry.strangers().refuse(reason);
                         work.judged.taken.refuse(reason, units(kind, record)?);
                     }
@@ -163,18 +181,17 @@ impl Desk {
         let granted_records = usize::try_from(granted.records).unwrap_or(usize::MAX);
         let (records, early) = group.records.split_at(granted_records.min(group.records.len()));
         for record in early {
+            work.count(record.len()).await;
             let taken = &mut work.judged.taken;
             taken.refuse(Reason::Rate, units(work.kind, record)?);
             taken.wait_for(granted.retry_after, &provider.manifest().name);
         }
         let mut plain = Plain::new();
-        for (n, bytes) in records.iter().enumerate() {
+        for bytes in records {
+            work.count(bytes.len()).await;
             match self.draft_as_is(work, provider, (bytes, &mut plain), &label) {
                 Some(draft) => work.judged.keep(draft, 1),
                 None => self.record(work, provider, bytes, &label)?,
-            }
-            if n % AT_ONCE == AT_ONCE - 1 {
-                tokio::task::yield_now().await;
             }
         }
         Ok(())
