@@ -273,6 +273,23 @@ mod tests {
         assert_eq!(cut.len(), MAX_TEXT_BYTES);
     }
 
+    /// With a finder of quadratic time it would not end within a minute.
+    #[test]
+    fn a_long_text_of_what_finders_look_for_takes_no_longer_than_another() {
+        #[rustfmt::skip]
+        let pieces = [
+            "-", "--", "--a ", "--key ", "--key <", "-----BEGIN ", "-----BEGIN PRIVATE KEY", "%40",
+            "%40x.service", "@", "a@", "key=<", "key=\"<", "key:", "key\"", "key=\"", "=", ":", "\"", "'",
+            " ", " =", "\"=", "/", "\\", "/root ", "/root\t", "/root /", "\"/root ", "/home/ ", "/home/",
+            ".", "1-", "1 ", "1.", "a:", "::", "aa:", "02ca.", "02cafecafe01.", "enx", "eyJ", "eyJ.",
+            "Bearer ", "bearer=", "alice", "ab", "aB", "0", "\u{e4}", "<",
+        ];
+        for piece in pieces {
+            let text = piece.repeat((64 << 10) / piece.len());
+            assert!(clean(&text).len() <= MAX_TEXT_BYTES, "{piece}");
+        }
+    }
+
     #[test]
     fn of_two_account_names_the_longer_is_replaced_whole() {
         let scrubber = Scrubber::new(vec!["bob".to_owned(), "bob.lee".to_owned(), "b".to_owned()]);

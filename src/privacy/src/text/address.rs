@@ -60,23 +60,42 @@ pub(super) fn macs(text: &str) -> Vec<Range<usize>> {
     super::merged(paired(text), joined(text))
 }
 
-/// `02cafecafe01`, also behind the beginning of an adapter's name (`enx02cafecafe01`), and
-/// `02ca.fe00.ca01`. Decimal digits alone are a number of something else.
+/// `02cafecafe01`, also behind the beginning of an adapter's name (`enx02cafecafe01`) and between dots, as
+/// in the name of a VLAN (`enx02cafecafe01.100`), and `02ca.fe00.ca01`.
 fn joined(text: &str) -> Vec<Range<usize>> {
     let words = super::runs(text, |letter| letter.is_ascii_alphanumeric() || letter == '.');
-    let address = |word: Range<usize>| {
-        let bare = text[word.clone()].trim_end_matches('.');
-        let bare =
-            ["enx", "wlx", "wwx"].iter().find_map(|kind| bare.strip_prefix(kind)).unwrap_or(bare);
-        let start = word.start + text[word].find(bare)?;
-        let is_dotted = bare.len() == 14 && [4, 9].iter().all(|at| bare.as_bytes()[*at] == b'.');
-        let digits: Vec<u8> = bare.bytes().filter(|byte| !is_dotted || *byte != b'.').collect();
-        let is_address = digits.len() == 12
-            && digits.iter().all(u8::is_ascii_hexdigit)
-            && !digits.iter().all(u8::is_ascii_digit);
-        is_address.then(|| start..start + bare.len())
-    };
-    words.into_iter().filter_map(address).collect()
+    let found = words.into_iter().flat_map(|word| {
+        let dots = text[word.clone()].bytes().take_while(|byte| *byte == b'.').count();
+        let whole = text[word.clone()].trim_matches('.').len();
+        let whole = bare(text, word.start + dots..word.start + dots + whole);
+        if is_dotted(&text[whole.clone()]) {
+            return vec![whole];
+        }
+        let parts = super::runs(&text[word.clone()], |letter| letter != '.').into_iter();
+        let parts = parts.map(|part| bare(text, word.start + part.start..word.start + part.end));
+        parts.filter(|part| is_joined(&text[part.clone()])).collect()
+    });
+    found.collect()
+}
+
+/// A word without the beginning of an adapter's name.
+fn bare(text: &str, word: Range<usize>) -> Range<usize> {
+    let is_named = ["enx", "wlx", "wwx"].iter().any(|kind| text[word.clone()].starts_with(kind));
+    word.start + if is_named { 3 } else { 0 }..word.end
+}
+
+/// Three groups of four digits with dots between them.
+fn is_dotted(word: &str) -> bool {
+    let is_four = |group: &str| group.len() == 4;
+    word.len() == 14 && word.split('.').all(is_four) && is_joined(&word.replace('.', ""))
+}
+
+/// Twelve hexadecimal digits. Decimal ones alone are a number of something else.
+fn is_joined(word: &str) -> bool {
+    let digits = word.as_bytes();
+    digits.len() == 12
+        && digits.iter().all(u8::is_ascii_hexdigit)
+        && !digits.iter().all(u8::is_ascii_digit)
 }
 
 /// Six pairs of hexadecimal digits with `:` or `-` between them; longer rows of pairs, as other
@@ -154,6 +173,9 @@ mod tests {
     fn mac_addresses_without_separators_are_found_and_numbers_and_hashes_are_left() {
         let text = "renamed enx02cafecafe01 from eth0, 02CA.FECA.FE01. (02cafecafe01)";
         assert_eq!(found(macs, text), ["02cafecafe01", "02CA.FECA.FE01", "02cafecafe01"]);
+        let text = "enx02cafecafe01.100 eth0.02cafecafe01, .02cafecafe01 .02ca.fe00.ca01 a.wlx02cafecafe01.";
+        let bare = "02cafecafe01";
+        assert_eq!(found(macs, text), [bare, bare, bare, "02ca.fe00.ca01", bare]);
         let others = "123456789012 1234.5678.9012 02cafecafe012 2cafecafe01 abcd.efgh.ijkl enx.x";
         assert_eq!(found(macs, others), [""; 0]);
     }

@@ -163,16 +163,21 @@ fn may_be_assigned(bytes: &[u8]) -> bool {
 
 /// Whether a long option may be sensitive.
 fn may_be_argument(bytes: &[u8]) -> bool {
-    let options = bytes.windows(2).enumerate().filter(|(_, two)| *two == b"--");
+    // Only where a key begins: the rest of a row of dashes would be looked at from each of them.
+    let begins = |at: usize| at == 0 || !is_key(bytes[at - 1]);
+    let pairs = bytes.windows(2).enumerate();
+    let options = pairs.filter(|(at, two)| *two == b"--" && begins(*at));
     options.into_iter().any(|(at, _)| {
         let end = bytes[at..].iter().position(|b| !is_key(*b)).map_or(bytes.len(), |n| at + n);
         map::may_be_sensitive(&bytes[at..end])
     })
 }
 
-/// Whether hexadecimal digits, dots among them or not, are as many as an address has.
+/// Whether hexadecimal digits, dots among them or not, are as many as an address has, or those between
+/// two dots are.
 fn may_be_mac(run: &[u8]) -> bool {
     run.iter().filter(|byte| byte.is_ascii_hexdigit()).count() == MAC_DIGITS
+        || run.split(|byte| *byte == b'.').any(|part| part.len() == MAC_DIGITS)
 }
 
 const fn is_joined(byte: u8) -> bool {
@@ -223,63 +228,21 @@ mod tests {
         }
     }
 
-    /// Pieces of what finders look for, among others.
+    /// Pieces of what finders look for.
+    #[rustfmt::skip]
+    const PIECES: [&str; 54] = [
+        "@", ".", ":", "::", "/", "\\", "=", "-", "_", " ", "\"", "'", "\n", "0", "aa", "ff",
+        "/home/", "/ROOT", "\\Users\\", "/documents and settings/", "10.0.0.1", "fe80::1", "4111",
+        "11111111", "-----BEGIN ", "PRIVATE KEY", "-----", "Bearer", "BASIC", "eyJ", "token", "apiKey",
+        "API_KEY", "passwords", "connectionString", "connection", "string", "secret", "subscription",
+        "%40", "enx", "eth0.", ".100", "02cafecafe01", "02ca.fe", ".ca01", "--api-key ", "--",
+        "\u{e4}", "\u{212a}", "=x", ": y", "x.y", "wlx",
+    ];
+
+    /// Such pieces, among others.
     fn text() -> impl Strategy<Value = String> {
         let piece = prop_oneof![
-            prop::sample::select(vec![
-                "@",
-                ".",
-                ":",
-                "::",
-                "/",
-                "\\",
-                "=",
-                "-",
-                "_",
-                " ",
-                "\"",
-                "'",
-                "/home/",
-                "/ROOT",
-                "\\Users\\",
-                "/documents and settings/",
-                "10.0.0.1",
-                "fe80::1",
-                "4111",
-                "11111111",
-                "-----BEGIN ",
-                "PRIVATE KEY",
-                "-----",
-                "Bearer",
-                "BASIC",
-                "eyJ",
-                "token",
-                "apiKey",
-                "API_KEY",
-                "passwords",
-                "connectionString",
-                "connection",
-                "string",
-                "secret",
-                "subscription",
-                "%40",
-                "enx",
-                "02cafecafe01",
-                "02ca.fe",
-                ".ca01",
-                "--api-key ",
-                "--",
-                "\u{e4}",
-                "\u{212a}",
-                "aa",
-                "ff",
-                "0",
-                "\n",
-                "=x",
-                ": y",
-                "x.y",
-            ])
-            .prop_map(str::to_owned),
+            prop::sample::select(&PIECES).prop_map(str::to_owned),
             "[a-zA-Z0-9]{1,9}",
             any::<String>(),
         ];

@@ -62,11 +62,11 @@ fn tail(rest: &str, before: &str) -> usize {
     {
         return end;
     }
-    let whole = rest.find(ends_path).unwrap_or(rest.len());
-    let next_path = rest[..whole]
-        .match_indices([' ', '\t'])
-        .find_map(|(at, _)| rest[at + 1..].starts_with(['/', '\\']).then_some(at));
-    let whole = next_path.unwrap_or(whole);
+    let begins_next = |at: usize| rest[at + 1..].starts_with(['/', '\\']);
+    let ends = |(at, letter): &(usize, char)| {
+        ends_path(*letter) || (matches!(letter, ' ' | '\t') && begins_next(*at))
+    };
+    let whole = rest.char_indices().find(ends).map_or(rest.len(), |(at, _)| at);
     let last = rest[..whole].rfind(['/', '\\']).map_or(0, |at| at + 1);
     last + rest[last..whole].find(char::is_whitespace).unwrap_or(whole - last)
 }

@@ -32,12 +32,16 @@ fn around(text: &str, sign: &str) -> Vec<Range<usize>> {
         if at < after_last {
             continue;
         }
-        let before = &text[after_last..at];
-        let start = before.trim_end_matches(is_local).len() + after_last;
+        // The domain first: in `%40%40…` a look back from each sign would reach the start of the text.
         let domain = &text[at + sign.len()..];
         let domain = &domain[..domain.find(|c| !is_domain(c)).unwrap_or(domain.len())];
         let domain = domain.trim_end_matches(['.', '-']);
-        if start < at && !domain.is_empty() && !UNITS.iter().any(|unit| domain.ends_with(unit)) {
+        if domain.is_empty() || UNITS.iter().any(|unit| domain.ends_with(unit)) {
+            continue;
+        }
+        let before = &text[after_last..at];
+        let start = before.trim_end_matches(is_local).len() + after_last;
+        if start < at {
             found.push(start..at + sign.len() + domain.len());
         }
     }

@@ -77,6 +77,10 @@ fn value_at(text: &str, end: usize) -> Option<Range<usize>> {
     let value = rest.strip_prefix('=').or_else(|| rest.strip_prefix(':'))?.trim_start_matches(' ');
     let quote = value.chars().next().filter(|first| matches!(first, '"' | '\''));
     let value = quote.map_or(value, |_| &value[1..]);
+    // What an earlier finder has put in place is no value.
+    if value.starts_with('<') {
+        return None;
+    }
     let ends = |letter: char| match quote {
         Some(quote) => letter == quote,
         None => {
@@ -86,8 +90,7 @@ fn value_at(text: &str, end: usize) -> Option<Range<usize>> {
     };
     let length = value.find(ends).unwrap_or(value.len());
     let start = text.len() - value.len();
-    // What an earlier finder has put in place is no value.
-    (length > 0 && !value.starts_with('<')).then_some(start..start + length)
+    (length > 0).then_some(start..start + length)
 }
 
 /// The word after a long option.
