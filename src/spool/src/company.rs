@@ -27,9 +27,9 @@ impl Company {
         (is_fresh && callers < self.callers).then(|| first + PATIENCE)
     }
 
-    /// A commit ended that so many waited for.
-    pub(crate) fn committed(&mut self, callers: usize) {
-        *self = Self { callers, ended: Some(Instant::now()) };
+    /// A commit ended now that so many waited for.
+    pub(crate) fn committed(&mut self, callers: usize, now: Instant) {
+        *self = Self { callers, ended: Some(now) };
     }
 }
 
@@ -42,12 +42,11 @@ mod tests {
         let mut company = Company::default();
         let now = Instant::now();
         assert_eq!(company.until(1, now), None, "nobody came before");
-        company.committed(3);
-        let now = Instant::now();
+        company.committed(3, now);
         assert_eq!(company.until(1, now), Some(now + PATIENCE));
         assert_eq!(company.until(3, now), None, "all are here");
         assert_eq!(company.until(1, now + MEMORY * 2), None, "they have gone");
-        company.committed(1);
-        assert_eq!(company.until(1, Instant::now()), None, "who is alone does not wait");
+        company.committed(1, now);
+        assert_eq!(company.until(1, now), None, "who is alone does not wait");
     }
 }

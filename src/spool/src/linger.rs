@@ -2,6 +2,8 @@
 //!
 //! # Invariants
 //! - What is here has no number and is in no counter but the loss bound.
+//! - What leaves here while it is in a commit in doubt is counted once that is settled: by the store where
+//!   it happened, as withheld or refused where it did not.
 //! - Bounded: [`MOST_BYTES`] of ordinary drafts, reached only while the store refuses to commit;
 //!   then the least valuable level's oldest is refused. Urgent drafts never outlive one attempt.
 
@@ -20,12 +22,21 @@ const MOST_BYTES: usize = 1024 * 1024;
 /// Memory that a draft costs beside its body.
 const OVERHEAD: usize = size_of::<Draft>();
 
+/// How many drafts are lost, and why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lost {
+    pub(crate) withheld: u64,
+    pub(crate) refused: u64,
+}
+
 /// The drafts that wait.
 #[derive(Debug, Default)]
 pub(crate) struct Linger {
     ordinary: Vec<Draft>,
     /// The first so many of them may have been committed, by a commit that is in doubt.
     doubted: usize,
+    /// What was among them and left; lost only where that commit did not happen.
+    parted: Lost,
     urgent: Vec<Draft>,
     thens: Vec<Then>,
     waiting: Vec<Done<()>>,
@@ -128,25 +139,36 @@ impl Linger {
         self.doubted = self.ordinary.len();
     }
 
-    /// The commit in doubt is settled: where it happened, what was in it does not wait any more.
-    pub(crate) fn settled(&mut self, has_happened: bool) {
-        let doubted = std::mem::take(&mut self.doubted);
-        if has_happened {
-            self.ordinary.drain(..doubted);
-            self.bytes = self.ordinary.iter().map(size).sum();
-            self.rest();
-        }
+    /// Whether it is still to be [settled](Self::settled) here.
+    pub(crate) fn is_doubted(&self) -> bool {
+        self.doubted > 0 || self.parted != Lost::default()
     }
 
-    /// Takes out what stands above a level, everything with `None`; how many that were.
+    /// The commit in doubt is settled: where it happened, what was in it does not wait any more; where it
+    /// did not, what left meanwhile is lost.
+    pub(crate) fn settled(&mut self, has_happened: bool) -> Lost {
+        let doubted = std::mem::take(&mut self.doubted);
+        let parted = std::mem::take(&mut self.parted);
+        if !has_happened {
+            return parted;
+        }
+        self.ordinary.drain(..doubted);
+        self.bytes = self.ordinary.iter().map(size).sum();
+        self.rest();
+        Lost::default()
+    }
+
+    /// Takes out what stands above a level, everything with `None`; how many are withheld by that.
     pub(crate) fn withdraw(&mut self, above: Option<Level>) -> u64 {
-        let before = self.ordinary.len();
+        let (before, doubted) = (self.ordinary.len(), self.doubted);
         let stays = |draft: &Draft| above.is_some_and(|level| draft.level <= level);
         self.doubted = self.ordinary.iter().take(self.doubted).filter(|draft| stays(draft)).count();
         self.ordinary.retain(stays);
         self.bytes = self.ordinary.iter().map(size).sum();
         self.rest();
-        u64::try_from(before - self.ordinary.len()).unwrap_or(u64::MAX)
+        let parted = doubted - self.doubted;
+        self.parted.withheld += count(parted);
+        count(before - self.ordinary.len() - parted)
     }
 
     /// Nothing is due where nothing waits.
@@ -163,7 +185,7 @@ impl Linger {
         LossBound { events, since: self.since, ..LossBound::default() }.now()
     }
 
-    /// Refuses the least valuable level's oldest until the rest fits.
+    /// Refuses the least valuable level's oldest until the rest fits; how many are lost for certain.
     fn shed(&mut self) -> u64 {
         let mut refused = 0;
         while self.bytes > MOST_BYTES && self.ordinary.len() > 1 {
@@ -171,8 +193,12 @@ impl Linger {
             let oldest = self.ordinary.iter().position(|draft| draft.level == worst);
             let Some(oldest) = oldest else { break };
             self.bytes -= size(&self.ordinary.remove(oldest));
-            self.doubted -= usize::from(oldest < self.doubted);
-            refused += 1;
+            if oldest < self.doubted {
+                self.doubted -= 1;
+                self.parted.refused += 1;
+            } else {
+                refused += 1;
+            }
         }
         refused
     }
@@ -180,6 +206,10 @@ impl Linger {
 
 fn size(draft: &Draft) -> usize {
     draft.body.len() + OVERHEAD
+}
+
+fn count(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -229,11 +259,27 @@ mod tests {
             linger.refused(LONG);
             // Meanwhile one more comes, and one of the two is withdrawn.
             linger.add(vec![draft(Level::Basic, 1)], (Instant::now(), LONG));
-            linger.withdraw(Some(Level::Basic));
-            linger.settled(has_happened);
-            assert_eq!(linger.bound().events, left);
-            linger.settled(true);
-            assert_eq!(linger.bound().events, left, "a doubt is settled once");
+            assert_eq!(linger.withdraw(Some(Level::Basic)), 0, "it may be committed");
+            let lost = Lost { withheld: u64::from(!has_happened), refused: 0 };
+            assert_eq!((linger.settled(has_happened), linger.bound().events), (lost, left));
+            let again = (linger.settled(true), linger.bound().events);
+            assert_eq!(again, (Lost::default(), left), "a doubt is settled once");
+        }
+    }
+
+    #[test]
+    fn what_finds_no_room_while_its_commit_is_in_doubt_is_lost_only_if_that_did_not_happen() {
+        for (has_happened, refused) in [(true, 0), (false, 1)] {
+            let mut linger = Linger::default();
+            let half = MOST_BYTES / 2;
+            linger.add(vec![draft(Level::Full, half)], (Instant::now(), LONG));
+            linger.doubt();
+            linger.refused(LONG);
+            let more = vec![draft(Level::Basic, half), draft(Level::Basic, half / 2)];
+            assert_eq!(linger.add(more, (Instant::now(), LONG)), 0);
+            assert!(linger.is_doubted(), "one has left, but may be committed");
+            assert_eq!(linger.settled(has_happened), Lost { withheld: 0, refused });
+            assert_eq!((linger.bound().events, linger.is_doubted()), (2, false));
         }
     }
 

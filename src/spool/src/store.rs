@@ -83,6 +83,15 @@ impl Place {
     }
 }
 
+/// The counters of a commit.
+#[derive(Debug)]
+pub(crate) struct Doubt {
+    books: Box<Books>,
+    /// How much of [`Store::withheld`] and [`Store::refused`] they hold already; more may come meanwhile.
+    withheld: u64,
+    refused: u64,
+}
+
 /// The open store.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -106,9 +115,9 @@ pub(crate) struct Store {
     pub(crate) reserve: Reserve,
     /// No connection: opening again failed the last time.
     pub(crate) detached: bool,
-    /// The counters of a commit that ended in a read or write error, until the store is open again and
-    /// tells whether it happened.
-    pub(crate) doubt: Option<Box<Books>>,
+    /// A commit that ended in a read or write error, until the store is open again and tells whether it
+    /// happened.
+    pub(crate) doubt: Option<Doubt>,
     /// It did, but its caller was told that it failed.
     pub(crate) has_happened: bool,
 }
@@ -136,10 +145,13 @@ impl Store {
             }
         };
         match self.commit() {
-            Ok(()) => self.stands(books),
+            Ok(()) => {
+                let commit = self.doubted(books);
+                self.stands(commit);
+            }
             Err(error) if wants_reopening(&error) => {
                 // The error may have come after the log was complete; opening it again tells.
-                self.doubt = Some(Box::new(books));
+                self.doubt = Some(self.doubted(books));
                 self.has_happened = false;
                 if self.reopen().is_err() || !std::mem::take(&mut self.has_happened) {
                     return Err(error);
@@ -155,11 +167,17 @@ impl Store {
         Ok(done)
     }
 
+    /// These counters, with all that was withheld and refused until now.
+    fn doubted(&self, books: Books) -> Doubt {
+        Doubt { books: Box::new(books), withheld: self.withheld, refused: self.refused }
+    }
+
     /// These counters are committed.
-    fn stands(&mut self, books: Books) {
-        self.mirror.write(Slot::Done, &books);
-        self.books = books;
-        (self.withheld, self.refused) = (0, 0);
+    fn stands(&mut self, commit: Doubt) {
+        self.mirror.write(Slot::Done, &commit.books);
+        self.books = *commit.books;
+        self.withheld = self.withheld.saturating_sub(commit.withheld);
+        self.refused = self.refused.saturating_sub(commit.refused);
     }
 
     /// Everything before the commit.
@@ -189,11 +207,11 @@ impl Store {
     fn resolve(&mut self) -> Result<(), StoreError> {
         let Some(doubted) = &self.doubt else { return Ok(()) };
         let is_there = matches!(
-            schema::read_books(&self.conn)?, Some(books) if books.serial == doubted.serial
+            schema::read_books(&self.conn)?, Some(books) if books.serial == doubted.books.serial
         );
         match self.doubt.take() {
             Some(doubted) if is_there => {
-                self.stands(*doubted);
+                self.stands(doubted);
                 self.has_happened = true;
             }
             _ => self.roll_back(),

@@ -116,10 +116,7 @@ impl Writer {
 
     /// Does one command; who closes is given back.
     fn obey(&mut self, command: Command) -> Flow {
-        if self.store.detached || self.store.has_happened {
-            // Where the store still does not open, what is asked of it says so.
-            let _ = self.settle_doubt();
-        }
+        self.learn();
         match command {
             append @ (Command::Linger(..) | Command::Append(..) | Command::AppendThen(..)) => {
                 return self.append(append);
@@ -261,12 +258,21 @@ impl Writer {
         (drafts, withheld)
     }
 
+    /// Settles what can be settled. Where the store still does not open, what is asked of it says so.
+    fn learn(&mut self) {
+        if self.store.detached || self.store.has_happened || self.linger.is_doubted() {
+            let _ = self.settle_doubt();
+        }
+    }
+
     /// Learns whether a commit in doubt happened, before anything is asked of the store again.
     fn settle_doubt(&mut self) -> Result<(), SpoolError> {
         if self.store.detached {
             self.attempt("open the store again", |_| Ok(()))?;
         }
-        self.linger.settled(std::mem::take(&mut self.store.has_happened));
+        let lost = self.linger.settled(std::mem::take(&mut self.store.has_happened));
+        self.store.withheld += lost.withheld;
+        self.store.refused += lost.refused;
         Ok(())
     }
 
@@ -278,7 +284,7 @@ impl Writer {
         let outcome = self.settle_doubt().and_then(|()| self.commit_group());
         let waiting = match &outcome {
             Ok(()) => {
-                self.company.committed(self.linger.callers());
+                self.company.committed(self.linger.callers(), Instant::now());
                 self.linger.committed()
             }
             Err(error) => {
@@ -373,6 +379,7 @@ impl Writer {
 
     /// What is due when no command came: a commit, a clean-up, one slice of shrinking.
     fn housekeeping(&mut self) {
+        self.learn();
         if self.linger.is_due() {
             let _ = self.commit();
         } else if self.scrub_due {
@@ -386,6 +393,7 @@ impl Writer {
     }
 
     fn close(&mut self) -> Result<(), SpoolError> {
+        self.learn();
         let committed = self.commit();
         self.attempt("close the store", |store| {
             if store.withheld + store.refused > 0 {

@@ -99,6 +99,41 @@ fn a_commit_on_a_disk_that_is_gone_happened_once_or_not_at_all_and_the_ledger_kn
     }
 }
 
+/// How many drafts were refused of those that found no room while a commit was in doubt, and whether it happened.
+fn refused_while_in_doubt(is_new_log: bool) -> (u64, bool) {
+    let dir = temp();
+    let watch = Watch::over(dir.path());
+    run(async {
+        let spool = open(dir.path()).unwrap();
+        let before = u64::from(!is_new_log);
+        if !is_new_log {
+            step(&spool, 0, Step::Append(Level::Basic, 1, 300)).await.unwrap();
+        }
+        step(&spool, 1, Step::Linger(Level::Full, 3, 9_000)).await.unwrap();
+        watch.fail(Some(Fault { after: 0, times: usize::MAX, kind: Kind::Gone }));
+        spool.commit().await.unwrap_err();
+        // More than the memory holds, and the three are the least valuable of it.
+        for number in 2..32 {
+            step(&spool, number, Step::Linger(Level::Basic, 1, 60_000)).await.unwrap();
+        }
+        watch.fail(None);
+        spool.commit().await.unwrap();
+        let ledger = spool.ledger();
+        assert_eq!(ledger.lingering.events, 0, "{ledger:?}");
+        assert_eq!(ledger.generated + ledger.refused, before + 33, "{ledger:?}");
+        spool.close().await.unwrap();
+        (ledger.refused, ledger.generated_by_level[3] == 3)
+    })
+}
+
+#[test]
+fn what_finds_no_room_while_a_commit_is_in_doubt_is_counted_once_whether_it_happened_or_not() {
+    // The first sync of a new log comes before the rows are written, that of another after.
+    let (with_the_three, happened) = refused_while_in_doubt(true);
+    assert!(with_the_three > 3 && !happened);
+    assert_eq!(refused_while_in_doubt(false), (with_the_three - 3, true));
+}
+
 #[test]
 fn a_disk_that_is_gone_in_the_middle_of_anything_leaves_a_ledger_that_agrees_with_the_rows() {
     for times in [1, 2, 3, 5, 8, 13, 21, 34] {
