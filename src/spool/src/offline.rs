@@ -130,9 +130,9 @@ pub struct Offline {
 struct LogLeft(Option<PathBuf>);
 
 impl LogLeft {
-    fn of(store: &Path) -> Self {
-        let log = store.with_file_name(format!("{STORE}-wal"));
-        Self(Some(log).filter(|log| !log.exists()))
+    /// For whoever holds the lock: without it the log may be another's.
+    fn of(log: PathBuf, was_there: bool) -> Self {
+        Self((!was_there).then_some(log))
     }
 }
 
@@ -165,9 +165,12 @@ impl Offline {
                 OfflineError::Damaged { path, source: Some(source) }
             }
         };
-        let log = LogLeft::of(&path);
         let conn = connect(&path).map_err(refused)?;
+        let log = path.with_file_name(format!("{STORE}-wal"));
+        let was_there = log.exists();
         let found = schema::inspect(&conn).map_err(refused)?;
+        // The first read took the lock; the log goes before it is let go, on errors as well.
+        let log = LogLeft::of(log, was_there);
         let schema::Content::Ours { books: Some(books), install_id: Some(install_id) } = found
         else {
             return Err(OfflineError::Damaged { path, source: None });
