@@ -178,7 +178,6 @@ impl Journal {
     pub fn clear(&self) -> Result<(), JournalError> {
         let mut inner = self.inner();
         inner.end_chain();
-        inner.flying = inner.flying.take().map(|(_, runs)| (None, runs));
         Self::clear_in(&self.0.dir)
     }
 
@@ -263,6 +262,9 @@ impl Inner {
     fn end_chain(&mut self) {
         self.fsyncs += self.tail.take().map_or(0, |tail| tail.fsyncs);
         (self.missed, self.owed) = (None, None);
+        if let Some((number, _)) = &mut self.flying {
+            *number = None;
+        }
     }
 
     fn miss(&mut self, time: u64, reason: String) {
@@ -326,7 +328,7 @@ fn forget_unopened(dir: &Path, bounds: Bounds, now: SystemTime) -> Result<(), Jo
         }
         let path = segment::path(dir, number);
         std::fs::remove_file(&path).map_err(|source| JournalError::Remove { path, source })?;
-        bytes -= facts.len();
+        bytes = bytes.saturating_sub(facts.len());
     }
     Ok(())
 }

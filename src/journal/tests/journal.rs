@@ -216,6 +216,7 @@ fn a_smaller_bound_counts_at_once_and_none_at_all_leaves_nothing() {
         assert!(journal.configure(Bounds { max_bytes: 0, ..bounds }));
         journal.tidy(at(63));
         assert_eq!(files(dir.path()).len(), 0, "{restarts}");
+        assert_eq!((journal.flying()[0].first, journal.flying_number()), (62, None));
         journal.end(flight, answered(200));
         let state = journal.state();
         assert_eq!((state.max_bytes, state.bytes, state.trouble), (0, None, None));
