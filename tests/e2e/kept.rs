@@ -7,7 +7,7 @@ use candor_tests::{Agent, Collector, Program, Settings, eventually, export};
 use serde_json::{Value, json};
 
 use crate::ingest::{order, prepared};
-use crate::off::state;
+use crate::off::{state, still};
 
 fn event(agent: &Agent, seq: &Value) -> Value {
     let (status, event) = agent.ask("GET", &format!("/v1/events/{seq}"), "");
@@ -40,7 +40,7 @@ fn what_waits_is_shown_while_telemetry_is_off_and_no_byte_changes() {
     });
     assert_eq!(agent.ctl(&["disable", "--keep-pending"]).code, Some(0));
     let pending = agent.status()["events"]["pending"].as_u64().unwrap();
-    let before = state(&agent);
+    let before = still(&agent);
 
     let all = events(&agent);
     assert_eq!(all.len() as u64, pending);
