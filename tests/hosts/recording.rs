@@ -108,6 +108,37 @@ fn a_recording_of_this_machine_tells_what_this_machine_tells() {
     });
 }
 
+/// The host's name, a drive's and a volume's id, where systems write them.
+#[test]
+fn a_recording_tells_no_name_of_the_host_its_drives_or_its_volumes() {
+    const WWID: &str = "3600508b400105e210000900000490000";
+    let tree = Tree::recorded("layered-storage");
+    tree.file("proc/sys/kernel/hostname", "web-7.example.org");
+    tree.file("sys/class/dmi/id/product_name", "WEB-7 of Web-7.Example.org");
+    tree.bytes("sys/class/dmi/id/bios_vendor", b"web-7 \xff\n");
+    let root = "21 1 252:2 / / rw - ext4 /dev/disk/by-id/ata-WDC_WD40EFRX_WCC4E0123456-part2 rw";
+    tree.file("proc/1/mountinfo", root);
+    let volumes = "sys/devices/virtual/block";
+    tree.file(&format!("{volumes}/dm-2/dm/name"), "web--7--vg-root");
+    tree.file(&format!("{volumes}/dm-0/dm/name"), WWID);
+    tree.file(&format!("{volumes}/dm-0/dm/uuid"), format!("CRYPT-LUKS2-{WWID}"));
+    let target = tempfile::tempdir().expect("a directory");
+    let (dir, text) = (target.path().join("copy"), target.path().join("copy.txt"));
+    record(&text, Some(tree.root()), &["--archive"]);
+    let text = std::fs::read_to_string(text).expect("the archive").to_ascii_lowercase();
+    for name in ["web-7", "web--7", "example.org", "wcc4e", WWID] {
+        assert!(!text.contains(name), "{name}: {text}");
+    }
+    record(&dir, Some(tree.root()), &[]);
+    let is_encrypted = |root: &Path| {
+        let records = said(root, 1);
+        let posture = records.iter().find(|record| record["name"] == "candor.security.posture");
+        posture.expect("a posture")["attributes"]["root_encrypted"].clone()
+    };
+    assert_eq!(is_encrypted(&dir), is_encrypted(tree.root()));
+    assert!(!is_encrypted(&dir).is_null(), "it lies on encrypted volumes");
+}
+
 #[test]
 fn a_recording_is_not_written_over_what_exists() {
     let (agent, target) = (Agent::prepare(&Settings::level(0)), Tree::new());

@@ -5,6 +5,8 @@
 //! - Nothing that names a person, an address or a serial number; what a file says beside what is wanted
 //!   of it is left out by [`PARTS`].
 
+use std::collections::BTreeSet;
+
 /// Files that are copied whole.
 pub(super) const FILES: &[&str] = &[
     "etc/debian_version",
@@ -134,9 +136,30 @@ pub(super) const BLOCK: &[&str] = &[
     "md/level",
     "md/degraded",
     "loop/autoclear",
-    "dm/name",
     "dm/suspended",
 ];
+
+/// The class's own directories, and what is recorded below its entries beside the files of [`BLOCK`].
+const SPELT_ELSEWHERE: &[&str] = &[
+    "block",
+    "bus",
+    "net",
+    "scsi_host",
+    "slaves",
+    "name",
+    "uuid",
+    "driver",
+    "subsystem",
+    "uevent",
+];
+
+/// Every part of a path that is spelt out here and so nobody's name; `*` stands for a number.
+pub(super) fn spelt() -> BTreeSet<&'static str> {
+    let lists = [FILES, PRESENT, CHANGED, BLOCK, NET, PCI, &WIRELESS, SPELT_ELSEWHERE];
+    let partly = PARTS.iter().map(|(path, _)| *path);
+    let paths = lists.into_iter().flatten().copied().chain(partly);
+    paths.flat_map(|path| path.split('/')).filter(|part| *part != "*").collect()
+}
 
 /// Below each link of `sys/class/net`.
 pub(super) const NET: &[&str] = &[

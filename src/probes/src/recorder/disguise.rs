@@ -4,22 +4,37 @@
 //! - The same length and form, so that what reads it reads the same.
 //! - MAC addresses, UUIDs and names made of a MAC address become numbers in the order in which they were met:
 //!   what was one stays one, what were two stay two. A kernel's addresses and a board's serial number become zeros.
+//! - The host's name is replaced whole or up to its first dot, in whatever case, and as LVM writes it, with double
+//!   dashes; only where it is a word by itself.
 //!
 //! Nothing here fails.
 
 use std::collections::BTreeMap;
 
+/// Names that installers give: they identify nobody, and are words of what is recorded.
+const NOBODY: [&str; 7] =
+    ["debian", "ubuntu", "fedora", "alpine", "raspberrypi", "archlinux", "localhost"];
+
+/// Shorter names are words of any text.
+const SHORTEST_NAME: usize = 3;
+
 /// What was replaced so far.
 #[derive(Debug, Default)]
 pub(super) struct Disguise {
-    host_name: Option<String>,
+    /// Every spelling of the host's name, in lower case, the longest first.
+    host_names: Vec<String>,
     numbers: BTreeMap<String, usize>,
+    volumes: BTreeMap<String, usize>,
 }
 
 impl Disguise {
-    /// `host_name` is replaced wherever it stands.
-    pub(super) fn new(host_name: Option<String>) -> Self {
-        Self { host_name, numbers: BTreeMap::new() }
+    /// The host's names, as its files tell them, are replaced wherever they stand.
+    pub(super) fn new(host_names: impl IntoIterator<Item = String>) -> Self {
+        let names = host_names.into_iter().map(|name| name.to_ascii_lowercase());
+        let mut host_names: Vec<_> = names.flat_map(|name| spellings(&name)).collect();
+        host_names.sort_by_key(|name| (std::cmp::Reverse(name.len()), name.clone()));
+        host_names.dedup();
+        Self { host_names, ..Self::default() }
     }
 
     /// The text without addresses and ids, and without the host's name.
@@ -28,10 +43,14 @@ impl Disguise {
         for line in text.split_inclusive('\n') {
             clean.push_str(&self.line(line));
         }
-        match &self.host_name {
-            Some(name) => clean.replace(name, &"x".repeat(name.len())),
-            None => clean,
-        }
+        self.host_names.iter().fold(clean, |text, name| without_name(&text, name))
+    }
+
+    /// The number of a volume in place of the name that somebody gave it, or that its maker did.
+    pub(super) fn volume(&mut self, name: &str) -> String {
+        let next = self.volumes.len() + 1;
+        let number = *self.volumes.entry(name.to_owned()).or_insert(next);
+        format!("volume-{number}")
     }
 
     fn line(&mut self, line: &str) -> String {
@@ -84,6 +103,30 @@ impl Disguise {
     }
 }
 
+fn spellings(name: &str) -> Vec<String> {
+    let short = name.split('.').next().unwrap_or_default();
+    let names = [name, short].into_iter();
+    let names = names.filter(|name| name.len() >= SHORTEST_NAME && !NOBODY.contains(name));
+    names.flat_map(|name| [name.to_owned(), name.replace('-', "--")]).collect()
+}
+
+/// The text without a name, given in lower case, where it is no part of a longer word.
+fn without_name(text: &str, name: &str) -> String {
+    let lower = text.to_ascii_lowercase();
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = 0;
+    for (start, _) in lower.match_indices(name) {
+        let end = start + name.len();
+        let before = lower[..start].ends_with(|c: char| c.is_ascii_alphanumeric());
+        if !before && !lower[end..].starts_with(|c: char| c.is_ascii_alphanumeric()) {
+            clean.push_str(&text[rest..start]);
+            clean.push_str(&"x".repeat(name.len()));
+            rest = end;
+        }
+    }
+    clean + &text[rest..]
+}
+
 fn is_hex(part: &str) -> bool {
     part.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
@@ -113,6 +156,28 @@ mod tests {
         ] {
             assert_eq!(Disguise::new(Some("web-7".to_owned())).clean(text), clean);
         }
+    }
+
+    #[test]
+    fn a_hosts_name_is_replaced_in_every_spelling_and_only_as_a_word() {
+        let clean = |name: &str, text| Disguise::new([name.to_owned()]).clean(text);
+        for (text, told) in [
+            ("web-7.example.org", "xxxxxxxxxxxxxxxxx"),
+            ("WEB-7 and Web-7.local", "xxxxx and xxxxx.local"),
+            ("web--7--vg-root", "xxxxxx--vg-root"),
+            ("web-77 cobweb-7 web7", "web-77 cobweb-7 web7"),
+        ] {
+            assert_eq!(clean("Web-7.example.org", text), told);
+        }
+        assert_eq!(clean("debian", "ID=debian"), "ID=debian");
+        assert_eq!(clean("db", "db.ko"), "db.ko");
+    }
+
+    #[test]
+    fn a_volume_is_told_by_its_number() {
+        let mut disguise = Disguise::default();
+        let told = ["vg-root", "3600508b4", "vg-root"].map(|name| disguise.volume(name));
+        assert_eq!(told, ["volume-1", "volume-2", "volume-1"]);
     }
 
     #[test]

@@ -2,9 +2,11 @@
 //!
 //! # Invariants
 //! - Of a file that says more than the inventory needs, only the lines that it needs are copied.
+//! - Parts of a path that the allow-list spells stay as they are, whatever the host is called.
 //!
 //! A file that cannot be read is left out.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
@@ -22,8 +24,13 @@ const DEVTYPE: &str = "DEVTYPE=";
 
 #[expect(clippy::unnecessary_wraps, reason = "Windows has nothing to record, and says so")]
 pub(super) fn record(host: &Host) -> Result<Recording, ProbeError> {
-    let name = host.text(&host.proc("sys/kernel/hostname")).filter(|name| name.len() > 2);
-    let mut copy = Copy { host, disguise: Disguise::new(name), recording: Recording::default() };
+    let names = [host.proc("sys/kernel/hostname"), host.etc("hostname")];
+    let mut copy = Copy {
+        host,
+        spelt: allowed::spelt(),
+        disguise: Disguise::new(names.iter().filter_map(|file| host.text(file))),
+        recording: Recording::default(),
+    };
     for pattern in FILES {
         each(host, pattern, &mut |path| copy.file(path));
     }
@@ -58,16 +65,27 @@ fn each(host: &Host, pattern: &str, with: &mut impl FnMut(&str)) {
 
 struct Copy<'a> {
     host: &'a Host,
+    spelt: BTreeSet<&'static str>,
     disguise: Disguise,
     recording: Recording,
 }
 
 impl Copy<'_> {
     fn add(&mut self, path: &str, entry: Entry) {
-        // What the list itself spells out is nobody's: a variable of UEFI has a UUID in its name.
-        let is_spelt_out = FILES.contains(&path);
-        let place = if is_spelt_out { path.to_owned() } else { self.disguise.clean(path) };
+        let place = self.place(path);
         self.recording.add(place, entry);
+    }
+
+    /// Where it stands in the recording. What the list itself spells out is nobody's: a variable of UEFI has a
+    /// UUID in its name.
+    fn place(&mut self, path: &str) -> String {
+        let disguise = &mut self.disguise;
+        let parts = path.split('/').map(|part| {
+            let counted = format!("{}*", part.trim_end_matches(|c: char| c.is_ascii_digit()));
+            let is_spelt = [part, &counted].iter().any(|part| self.spelt.contains(part));
+            if is_spelt { part.to_owned() } else { disguise.clean(part) }
+        });
+        parts.collect::<Vec<_>>().join("/")
     }
 
     fn text(&mut self, path: &str, text: &str) {
@@ -75,12 +93,15 @@ impl Copy<'_> {
         self.add(path, Entry::File(text.into_bytes()));
     }
 
-    /// A file as it is; what is no text has no names in it.
+    /// A file as it is. A variable of UEFI is no text; what else is none is damaged, and may have names in it.
     fn file(&mut self, path: &str) {
         let Some(content) = self.host.bytes(&self.host.path(path)) else { return };
         match String::from_utf8(content) {
             Ok(text) => self.text(path, &text),
-            Err(binary) => self.add(path, Entry::File(binary.into_bytes())),
+            Err(binary) if path.contains("/SecureBoot-") => {
+                self.add(path, Entry::File(binary.into_bytes()));
+            }
+            Err(text) => self.text(path, &String::from_utf8_lossy(text.as_bytes())),
         }
     }
 
@@ -150,7 +171,7 @@ impl Copy<'_> {
         self.link(&format!("{place}/device"), &at);
     }
 
-    /// What a layer of storage lies on, and what kind of layer it is; the rest of its id is left.
+    /// What a layer of storage lies on, its number and what kind of layer it is; the rest of its id is left.
     fn below(&mut self, place: &str) {
         let slaves = self.host.path(place).join("slaves");
         for name in self.host.names(&slaves) {
@@ -158,10 +179,15 @@ impl Copy<'_> {
                 self.link(&format!("{place}/slaves/{name}"), &to);
             }
         }
-        let identity = format!("{place}/dm/uuid");
-        let Some(text) = self.host.text(&self.host.path(&identity)) else { return };
-        let kind = text.split('-').next().unwrap_or_default();
-        self.text(&identity, &format!("{kind}-\n"));
+        let [name, identity] = ["name", "uuid"].map(|file| format!("{place}/dm/{file}"));
+        if let Some(text) = self.host.text(&self.host.path(&name)) {
+            let volume = self.disguise.volume(&text);
+            self.add(&name, Entry::File(format!("{volume}\n").into_bytes()));
+        }
+        let text = self.host.text(&self.host.path(&identity));
+        if let Some((kind, _)) = text.as_deref().and_then(|text| text.split_once('-')) {
+            self.text(&identity, &format!("{kind}-\n"));
+        }
     }
 
     /// Memory modules and chassis; no string of the table.
@@ -183,7 +209,7 @@ impl Copy<'_> {
 
     fn link(&mut self, path: &str, to: &str) {
         if path != to {
-            let to = self.disguise.clean(to);
+            let to = self.place(to);
             self.add(path, Entry::Link(to));
         }
     }
