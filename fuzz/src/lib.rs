@@ -1,6 +1,6 @@
 //! Bytes that nobody should send, for every parser of bytes that others wrote: files of the host, what
 //! firmware and drivers tell, what programs and networks send. A parser's target stands in the tests of its
-//! own file; `tests/fuzz.rs` finds the parsers that have none and keeps the table of all.
+//! own file; `tests/fuzz/main.rs` finds the parsers that have none and keeps the table of all.
 //!
 //! # Invariants
 //! - No panic, and no input that a parser is busy with for longer than [`PATIENCE`].

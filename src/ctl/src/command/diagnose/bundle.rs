@@ -10,9 +10,11 @@
 //! `bytes` and `sha256` are of a part as JSON without white space.
 //!
 //! # Invariants
-//! - An allow-list: only [`PARTS`] are in it, each being what a command of `agentctl` shows to this user. No file of
-//!   the host, no key, no secret and nothing of the spool or the journal is read for it.
-//! - Every text in it is scrubbed as free text is before it leaves, and who changed something is taken out.
+//! - An allow-list: only [`PARTS`], each being what a command of `agentctl` shows to this user, and the end of the
+//!   agent's own log are in it. No other file of the host, no key, no secret and nothing of the spool or the journal is
+//!   read for it.
+//! - Every text in it is scrubbed as free text is before it leaves, and who changed something is taken out. The keys
+//!   of objects stay as they are.
 //! - It is its owner's alone, appears whole or not at all, and goes nowhere.
 //!
 //! A part that cannot be had is left out, and the manifest says why.
