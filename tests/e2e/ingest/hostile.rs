@@ -108,6 +108,10 @@ fn attempts() -> Vec<(&'static str, Vec<&'static str>, Vec<u8>, u16)> {
     let names: Vec<u8> = (0..1_000_000).flat_map(attribute).take(3 << 20).collect();
     let not_text = field(12, b"\xff\xfe\xfd");
     let empty = vec![Vec::new(); 60_000];
+    let text = field(2, &field(1, "x".repeat(60 << 10).as_bytes()));
+    let resource = field(1, &field(1, &[field(1, b"service.name"), text].concat()));
+    let scopes = field(2, &field(2, b"")).repeat(60_000);
+    let scopes = field(1, &[resource, scopes].concat());
     vec![
         ("a gzip bomb", vec![PROTOBUF, "content-encoding: gzip"], gzip(zeros), 413),
         ("a zstd bomb", vec![PROTOBUF, "content-encoding: zstd"], zstd, 413),
@@ -119,6 +123,7 @@ fn attempts() -> Vec<(&'static str, Vec<&'static str>, Vec<u8>, u16)> {
         ("no UTF-8 in JSON", vec![JSON], b"{\"resourceLogs\":\"\xff\"}".to_vec(), 400),
         ("a million attributes", vec![PROTOBUF], request(&[names]), 200),
         ("too many records", vec![PROTOBUF], request(&empty), 413),
+        ("too many scopes", vec![PROTOBUF], scopes, 413),
         ("a web page", vec![JSON, "origin: https://evil.example"], b"{}".to_vec(), 403),
         ("a form", vec!["content-type: text/plain"], b"{}".to_vec(), 415),
         ("another encoding", vec![PROTOBUF, "content-encoding: br"], b"x".to_vec(), 415),
