@@ -146,6 +146,7 @@ mod tests {
         [sizes.concat(), entries, bytes].concat()
     }
 
+    #[cfg(unix)]
     fn wanted() -> Wanted {
         [
             (b"/sbin/nginx".to_vec(), "nginx".to_owned()),
